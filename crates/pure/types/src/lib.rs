@@ -1,0 +1,33 @@
+//! The nouns of the mesh: what every service reads from Kafka and writes to it.
+//!
+//! Pure data and arithmetic: no clock, no randomness, no IO. An ID is always derived from what it names, so that a
+//! copy of an event, a second delivery or a restarted service arrives at the same ID.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`ids`] | saga runs, activations, events |
+//! | [`envelope`] | CloudEvents attributes and the mesh's own headers on a record |
+//! | [`structured`] | CloudEvents structured mode, for reading |
+//! | [`partition`] | the Java client's partitioner |
+//! | [`topics`] | names of the topics that belong to the mesh |
+//! | [`fact`] | what the coordinator learns |
+//! | [`command`] | what the coordinator asks of a step |
+//! | [`journal`] | what the coordinator applied, in order |
+//! | [`outcome`] | how a saga ended |
+//! | [`dead_letter`] | headers of a dead-lettered record |
+//! | [`format`] | how facts, commands and journal entries become bytes |
+
+pub mod command;
+pub mod dead_letter;
+pub mod envelope;
+pub mod fact;
+pub mod format;
+pub mod ids;
+pub mod journal;
+pub mod outcome;
+pub mod partition;
+pub mod structured;
+pub mod topics;
+
+pub use envelope::{Definition, Envelope, Lineage};
+pub use ids::{ActivationId, EventId, RunId};

@@ -1,0 +1,84 @@
+//! Names of the topics that belong to the mesh. Event topics have the names that the topology file gives them.
+//!
+//! | topic | key | value | partitions | cleanup |
+//! | --- | --- | --- | --- | --- |
+//! | `<mesh>.facts.<service>` | run ID | [`Fact`](crate::fact::Fact) | of the saga state | delete |
+//! | `<mesh>.facts.ingest` | run ID | [`Fact`](crate::fact::Fact) | of the saga state | delete |
+//! | `<mesh>.sagas.state` | run ID | saga state | of the saga state | compact |
+//! | `<mesh>.sagas.journal` | run ID | [`Entry`](crate::journal::Entry) | of the saga state | delete |
+//! | `<mesh>.sagas.outcomes` | correlation ID | Avro `quadrille.SagaOutcome` | of the saga state | delete |
+//! | `<mesh>.sagas.unmatched` | run ID | [`Fact`](crate::fact::Fact), reason in a header | of the saga state | delete |
+//! | `<mesh>.control.<step>` | that of the step's input | [`Command`](crate::command::Command) | of the step's input | delete |
+//! | `<mesh>.ledger.<step>` | activation ID | a known activation | of the step's input | compact, delete |
+//! | `<mesh>.dead.<step>` | unchanged | unchanged | of the step's input | delete |
+
+/// Names the topics, consumer groups and transactional IDs of one mesh.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Names {
+    mesh: String,
+}
+
+/// The service name under which the coordinator's ingest lanes write facts.
+pub const INGEST: &str = "ingest";
+
+impl Names {
+    /// Names for `mesh`, the prefix of them all.
+    pub fn new(mesh: impl Into<String>) -> Self {
+        Self { mesh: mesh.into() }
+    }
+
+    /// The mesh itself.
+    pub fn mesh(&self) -> &str {
+        &self.mesh
+    }
+
+    /// Facts of one service: it alone writes here.
+    pub fn facts(&self, service: &str) -> String {
+        format!("{}.facts.{service}", self.mesh)
+    }
+
+    /// Changelog of the coordinator's state.
+    pub fn state(&self) -> String {
+        format!("{}.sagas.state", self.mesh)
+    }
+
+    /// Everything that the coordinator applied.
+    pub fn journal(&self) -> String {
+        format!("{}.sagas.journal", self.mesh)
+    }
+
+    /// One event for each saga that ended.
+    pub fn outcomes(&self) -> String {
+        format!("{}.sagas.outcomes", self.mesh)
+    }
+
+    /// Facts that changed nothing, with the reason.
+    pub fn unmatched(&self) -> String {
+        format!("{}.sagas.unmatched", self.mesh)
+    }
+
+    /// Commands to one step, and records of its input that lay on a wrong partition.
+    pub fn control(&self, step: &str) -> String {
+        format!("{}.control.{step}", self.mesh)
+    }
+
+    /// Activations that one step knows.
+    pub fn ledger(&self, step: &str) -> String {
+        format!("{}.ledger.{step}", self.mesh)
+    }
+
+    /// Dead-letter topic of one step.
+    pub fn dead(&self, step: &str) -> String {
+        format!("{}.dead.{step}", self.mesh)
+    }
+
+    /// Consumer group of one service.
+    pub fn group(&self, service: &str) -> String {
+        format!("{}.{service}", self.mesh)
+    }
+
+    /// Transactional ID of one lane: stable over restarts of the same ordinal, so that a restart ends what a crash left open.
+    pub fn transactional_id(&self, service: &str, instance: &str, lane: usize) -> String {
+        format!("{}.{service}.{instance}.{lane}", self.mesh)
+    }
+}
