@@ -1,0 +1,237 @@
+//! From a handler's answer to the records that belong to it: events, the fact for the coordinator, the ledger's entry or
+//! the dead letter. They are written in the transaction that commits the offset of the record that led to them.
+
+use quadrille_types::dead_letter::{self, DeadLetter, Reason};
+use quadrille_types::envelope::Envelope;
+use quadrille_types::fact::{Body, EventRef, Fact, Outcome, Payload, StepResult};
+use quadrille_types::ids::Action;
+use quadrille_types::{format, partition};
+
+use crate::plan::Work;
+use crate::record::{OutRecord, Record};
+use crate::spec::{ServiceSpec, StepSpec};
+
+/// An event that a handler returned, encoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Emitted {
+    /// Its name in the topology file.
+    pub event: String,
+    /// `content-type` of the value.
+    pub content_type: Option<String>,
+    /// The value.
+    pub value: Vec<u8>,
+}
+
+/// What a handler answered in the end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The effect is there (or, for an undo, compensated).
+    Succeeded(Vec<Emitted>),
+    /// A business failure: there is no effect.
+    Rejected(Vec<Emitted>),
+    /// Given up.
+    Failed {
+        /// Why.
+        reason: Reason,
+        /// The last error.
+        message: String,
+    },
+}
+
+/// A finished activation.
+#[derive(Clone, Debug)]
+pub struct Concluded<'a> {
+    /// The record that led to it.
+    pub record: &'a Record,
+    /// The activation.
+    pub work: &'a Work,
+    /// What the handler answered.
+    pub answer: Answer,
+    /// Attempts that it took; 0 when no handler was called.
+    pub attempts: u32,
+    /// The time, in ms since 1970.
+    pub now_ms: i64,
+}
+
+/// The records that `concluded` leaves, in the order in which they are to be written.
+pub fn conclude(spec: &ServiceSpec, concluded: Concluded<'_>) -> Vec<OutRecord> {
+    let step = &spec.steps[concluded.work.step];
+    let answer = checked(spec, step, &concluded);
+    let mut out = match &answer {
+        Answer::Succeeded(emitted) | Answer::Rejected(emitted) => events(spec, step, &concluded, emitted),
+        Answer::Failed { reason, message } => vec![dead(spec, step, &concluded, *reason, message)],
+    };
+    out.extend(fact(spec, step, &concluded, &answer));
+    if step.keeps_ledger && concluded.work.action == Action::Do {
+        out.push(ledger(spec, step, &concluded));
+    }
+    out
+}
+
+/// The answer, or what is wrong with it.
+fn checked(spec: &ServiceSpec, step: &StepSpec, concluded: &Concluded<'_>) -> Answer {
+    let action = concluded.work.action;
+    let (emitted, allowed, keyword) = match &concluded.answer {
+        Answer::Succeeded(emitted) => (emitted, step.emits(action), "emits"),
+        Answer::Rejected(emitted) => {
+            (emitted, Some(&step.rejects).filter(|_| action == Action::Do), "rejects")
+        }
+        Answer::Failed { .. } => return concluded.answer.clone(),
+    };
+    let failed = |reason, message| Answer::Failed { reason, message };
+    let Some(allowed) = allowed else {
+        return failed(Reason::Undeclared, format!("step {} cannot answer {action} with this", step.name));
+    };
+    if let Some(stranger) = emitted.iter().find(|e| !allowed.contains(&e.event)) {
+        let message = format!(
+            "the handler of step {} returned {}, which is not among what it {keyword}: {}",
+            step.name,
+            stranger.event,
+            allowed.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
+        );
+        return failed(Reason::Undeclared, message);
+    }
+    let written = events(spec, step, concluded, emitted);
+    if let Some(large) = written.iter().find(|record| record.size() > spec.record_bytes_max) {
+        let message = format!(
+            "an event for topic {} takes {} bytes, more than the {} allowed",
+            large.topic,
+            large.size(),
+            spec.record_bytes_max
+        );
+        return failed(Reason::Oversized, message);
+    }
+    concluded.answer.clone()
+}
+
+fn events(
+    spec: &ServiceSpec,
+    step: &StepSpec,
+    concluded: &Concluded<'_>,
+    emitted: &[Emitted],
+) -> Vec<OutRecord> {
+    let work = concluded.work;
+    let known = emitted.iter().enumerate().filter_map(|(i, e)| Some((i, e, spec.events.get(&e.event)?)));
+    known
+        .map(|(index, emitted, event)| {
+            let envelope = Envelope {
+                id: work.activation.event(work.action, index).to_string(),
+                source: format!("/{}/{}", spec.names.mesh(), step.name),
+                event: Some(emitted.event.clone()),
+                time_ms: Some(concluded.now_ms),
+                subject: None,
+                correlation_id: Some(work.correlation_id.clone()),
+                causation_id: work.causation_id.clone(),
+                content_type: emitted.content_type.clone(),
+                traceparent: work.traceparent.clone(),
+                tracestate: work.tracestate.clone(),
+            };
+            OutRecord {
+                topic: event.topic.clone(),
+                partition: partition::of_key(work.correlation_id.as_bytes(), event.partitions) as i32,
+                key: Some(work.correlation_id.clone().into_bytes()),
+                value: Some(emitted.value.clone()),
+                headers: envelope.write(work.lineage.as_ref()),
+            }
+        })
+        .collect()
+}
+
+fn fact(
+    spec: &ServiceSpec,
+    step: &StepSpec,
+    concluded: &Concluded<'_>,
+    answer: &Answer,
+) -> Option<OutRecord> {
+    let work = concluded.work;
+    let lineage = work.lineage.clone()?;
+    let refs = |emitted: &[Emitted]| -> Vec<EventRef> {
+        let one = |(index, e): (usize, &Emitted)| EventRef {
+            event: e.event.clone(),
+            id: work.activation.event(work.action, index).to_string(),
+            payload: step
+                .carries
+                .contains(&e.event)
+                .then(|| Payload { content_type: e.content_type.clone(), value: e.value.clone() }),
+        };
+        emitted.iter().enumerate().map(one).collect()
+    };
+    let inputs = || if step.undo_emits.is_some() { work.inputs.clone() } else { Vec::new() };
+    let result = match (answer, work.action) {
+        (Answer::Succeeded(emitted), Action::Do) => {
+            Outcome::Succeeded { events: refs(emitted), inputs: inputs() }
+        }
+        (Answer::Succeeded(emitted), Action::Undo) => Outcome::Undone { events: refs(emitted) },
+        (Answer::Rejected(emitted), _) => Outcome::Rejected { events: refs(emitted) },
+        (Answer::Failed { reason, message }, Action::Do) => Outcome::Exhausted {
+            reason: *reason,
+            message: dead_letter::truncated(message).to_owned(),
+            inputs: inputs(),
+        },
+        (Answer::Failed { reason, message }, Action::Undo) => {
+            Outcome::UndoExhausted { reason: *reason, message: dead_letter::truncated(message).to_owned() }
+        }
+    };
+    let key = lineage.run.to_string();
+    let fact = Fact {
+        source: work.origin.clone(),
+        source_time_ms: work.origin_time_ms,
+        body: Body::Step(StepResult {
+            step: step.name.clone(),
+            activation: work.activation,
+            trigger: work.trigger.clone(),
+            result,
+            attempts: concluded.attempts,
+        }),
+        traceparent: work.traceparent.clone(),
+        lineage,
+    };
+    Some(OutRecord {
+        topic: spec.names.facts(&spec.service),
+        partition: partition::of_key(key.as_bytes(), spec.saga_partitions) as i32,
+        key: Some(key.into_bytes()),
+        value: Some(format::encode(&fact)),
+        headers: content_type(),
+    })
+}
+
+fn dead(
+    spec: &ServiceSpec,
+    step: &StepSpec,
+    concluded: &Concluded<'_>,
+    reason: Reason,
+    message: &str,
+) -> OutRecord {
+    let letter = DeadLetter {
+        origin: concluded.work.origin.clone(),
+        origin_time_ms: concluded.work.origin_time_ms,
+        group: spec.names.group(&spec.service),
+        step: step.name.clone(),
+        activation: Some(concluded.work.activation),
+        action: concluded.work.action,
+        reason,
+        message: message.to_owned(),
+        attempts: concluded.attempts,
+    };
+    OutRecord {
+        topic: spec.names.dead(&step.name),
+        partition: concluded.record.position.partition,
+        key: concluded.record.key.clone(),
+        value: concluded.record.value.clone(),
+        headers: letter.headers(concluded.record.headers.clone()),
+    }
+}
+
+fn ledger(spec: &ServiceSpec, step: &StepSpec, concluded: &Concluded<'_>) -> OutRecord {
+    OutRecord {
+        topic: spec.names.ledger(&step.name),
+        partition: concluded.record.position.partition,
+        key: Some(concluded.work.activation.to_string().into_bytes()),
+        value: Some(concluded.work.origin.to_string().into_bytes()),
+        headers: Vec::new(),
+    }
+}
+
+fn content_type() -> quadrille_types::envelope::Headers {
+    vec![("content-type".to_owned(), Some(format::CONTENT_TYPE.as_bytes().to_vec()))]
+}

@@ -1,0 +1,55 @@
+//! Records as the step runtime sees them: bytes and where they lie.
+
+use quadrille_types::envelope::{Headers, Position};
+
+/// A record that was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Where it lies.
+    pub position: Position,
+    /// Its timestamp, in ms since 1970.
+    pub time_ms: i64,
+    /// Its key.
+    pub key: Option<Vec<u8>>,
+    /// Its value.
+    pub value: Option<Vec<u8>>,
+    /// Its headers.
+    pub headers: Headers,
+}
+
+impl Record {
+    /// The headers, borrowed.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, Option<&[u8]>)> {
+        self.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref()))
+    }
+
+    /// The last header called `name`, if it is text.
+    pub fn header_text(&self, name: &str) -> Option<&str> {
+        let (_, value) = self.headers.iter().rev().find(|(n, _)| n == name)?;
+        std::str::from_utf8(value.as_deref()?).ok()
+    }
+}
+
+/// A record that is to be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutRecord {
+    /// Topic.
+    pub topic: String,
+    /// Partition: always chosen by us, never left to a client's default.
+    pub partition: i32,
+    /// Key.
+    pub key: Option<Vec<u8>>,
+    /// Value.
+    pub value: Option<Vec<u8>>,
+    /// Headers.
+    pub headers: Headers,
+}
+
+impl OutRecord {
+    /// About the bytes that it takes in a batch: key, value, headers and what frames them.
+    pub fn size(&self) -> usize {
+        let part = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::len) + 5;
+        let headers: usize = self.headers.iter().map(|(name, value)| name.len() + 5 + part(value)).sum();
+        part(&self.key) + part(&self.value) + headers + 16
+    }
+}

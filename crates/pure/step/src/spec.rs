@@ -1,0 +1,113 @@
+//! What a service must know of the topology to run its steps: plain data, lowered from the compiled file.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use quadrille_types::Definition;
+use quadrille_types::ids::Action;
+use quadrille_types::topics::Names;
+
+use crate::retry::Policy;
+
+/// One service of a mesh.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceSpec {
+    /// Names of the mesh's topics and groups.
+    pub names: Names,
+    /// Name of the service.
+    pub service: String,
+    /// The definition that runs.
+    pub definition: Definition,
+    /// Partitions of the facts topics and of everything else that is keyed by saga.
+    pub saga_partitions: u32,
+    /// Largest record that is written, in bytes: below what brokers take by default.
+    pub record_bytes_max: usize,
+    /// Every event of the mesh, by name.
+    pub events: BTreeMap<String, EventSpec>,
+    /// The steps of this service.
+    pub steps: Vec<StepSpec>,
+}
+
+/// One event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventSpec {
+    /// Topic that it lies in.
+    pub topic: String,
+    /// Partitions of that topic.
+    pub partitions: u32,
+    /// Who emits it.
+    pub owner: Owner,
+    /// The flow that it starts.
+    pub starts: Option<String>,
+    /// The flow whose running sagas it belongs to.
+    pub flow: Option<String>,
+}
+
+/// Who may emit an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// A step of the mesh: its headers are trusted.
+    Mesh,
+    /// Anybody else: reserved headers are ignored.
+    Foreign,
+}
+
+/// One step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepSpec {
+    /// Name of the step.
+    pub name: String,
+    /// The event that the step listens to itself; none when the coordinator triggers it.
+    pub listens_to: Option<String>,
+    /// Partitions of its control topic, its ledger and its dead-letter topic: those of its input.
+    pub partitions: u32,
+    /// Events of success.
+    pub emits: BTreeSet<String>,
+    /// Events of a business failure.
+    pub rejects: BTreeSet<String>,
+    /// Events of the compensation; none when there is no compensation.
+    pub undo_emits: Option<BTreeSet<String>>,
+    /// Tries in place.
+    pub retry: Policy,
+    /// Longest that one attempt may take, in ms.
+    pub timeout_ms: u64,
+    /// Handlers beside each other.
+    pub concurrency: usize,
+    /// Events whose values travel in facts, since a join or a compensation needs them.
+    pub carries: BTreeSet<String>,
+    /// Whether foreign producers can repeat its trigger, so that it keeps a ledger.
+    pub keeps_ledger: bool,
+}
+
+impl StepSpec {
+    /// What `action` may emit when it succeeds.
+    pub fn emits(&self, action: Action) -> Option<&BTreeSet<String>> {
+        match action {
+            Action::Do => Some(&self.emits),
+            Action::Undo => self.undo_emits.as_ref(),
+        }
+    }
+}
+
+impl ServiceSpec {
+    /// Topics that the service reads: those of its steps' events and its steps' control topics.
+    pub fn inputs(&self) -> BTreeMap<String, u32> {
+        let mut topics = BTreeMap::new();
+        for step in &self.steps {
+            topics.insert(self.names.control(&step.name), step.partitions);
+            if let Some(event) = step.listens_to.as_ref().and_then(|name| self.events.get(name)) {
+                topics.insert(event.topic.clone(), event.partitions);
+            }
+        }
+        topics
+    }
+
+    /// The events that lie in `topic`.
+    pub fn events_in<'a>(&'a self, topic: &'a str) -> impl Iterator<Item = (&'a String, &'a EventSpec)> {
+        self.events.iter().filter(move |(_, event)| event.topic == topic)
+    }
+
+    /// The step whose control topic is `topic`.
+    pub fn controlled_by(&self, topic: &str) -> Option<usize> {
+        self.steps.iter().position(|step| self.names.control(&step.name) == topic)
+    }
+}
