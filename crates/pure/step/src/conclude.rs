@@ -8,8 +8,8 @@ use quadrille_types::ids::Action;
 use quadrille_types::{format, partition};
 
 use crate::plan::Work;
-use crate::record::{OutRecord, Record};
 use crate::spec::{ServiceSpec, StepSpec};
+use quadrille_types::{OutRecord, Record};
 
 /// An event that a handler returned, encoded.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@
 
 use quadrille_types::envelope::Position;
 
-use crate::record::{OutRecord, Record};
+use quadrille_types::{OutRecord, Record};
 
 /// Header with the place that the record came from.
 pub const HOP: &str = "quadrille-hop";

@@ -8,8 +8,8 @@ use quadrille_types::ids::{Action, ActivationId, RunId, Trigger};
 use quadrille_types::{format, partition, structured};
 
 use crate::hop;
-use crate::record::{OutRecord, Record};
 use crate::spec::{EventSpec, Owner, ServiceSpec, StepSpec};
+use quadrille_types::{OutRecord, Record};
 
 /// One call of a handler, with all its attempts.
 #[derive(Clone, Debug, PartialEq, Eq)]

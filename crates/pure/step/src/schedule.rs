@@ -54,22 +54,21 @@ impl<K: Ord + Clone, W> Schedule<K, W> {
         }
     }
 
-    /// Drops all work that waits and matches; what runs goes on.
-    pub fn forget(&mut self, mut matches: impl FnMut(&K) -> bool) {
-        let ready = std::mem::take(&mut self.ready);
-        for (key, work) in ready {
-            if matches(&key) {
-                self.waiting -= 1 + self.busy.remove(&key).map_or(0, |queue| queue.len());
-            } else {
+    /// Drops all waiting work that matches; what runs goes on.
+    pub fn forget(&mut self, mut matches: impl FnMut(&W) -> bool) {
+        for queue in self.busy.values_mut() {
+            queue.retain(|work| !matches(work));
+        }
+        for (key, work) in std::mem::take(&mut self.ready) {
+            if !matches(&work) {
                 self.ready.push_back((key, work));
+            } else if let Some(next) = self.busy.get_mut(&key).and_then(VecDeque::pop_front) {
+                self.ready.push_back((key, next));
+            } else {
+                self.busy.remove(&key);
             }
         }
-        for (key, queue) in &mut self.busy {
-            if matches(key) {
-                self.waiting -= queue.len();
-                queue.clear();
-            }
-        }
+        self.waiting = self.ready.len() + self.busy.values().map(VecDeque::len).sum::<usize>();
     }
 
     /// Work that is running.
@@ -111,8 +110,9 @@ mod tests {
             schedule.offer(key, work);
         }
         assert_eq!(schedule.start(), Some(("a", 1)));
-        schedule.forget(|_| true);
-        assert_eq!((schedule.start(), schedule.waiting()), (None, 0));
+        schedule.forget(|work| *work != 4);
+        assert_eq!(schedule.waiting(), 1);
+        assert_eq!(schedule.start(), Some(("b", 4)), "what is not forgotten moves up");
         schedule.offer("a", 5);
         assert_eq!(schedule.start(), None, "a is still running");
         schedule.done(&"a");

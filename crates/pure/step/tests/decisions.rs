@@ -6,13 +6,14 @@ use quadrille_step::conclude::{Answer, Concluded, Emitted, conclude};
 use quadrille_step::plan::{Planned, Work, plan};
 use quadrille_step::retry::Policy;
 use quadrille_step::spec::{EventSpec, Owner, ServiceSpec, StepSpec};
-use quadrille_step::{OutRecord, Record};
+
 use quadrille_types::command::Command;
 use quadrille_types::dead_letter::Reason;
 use quadrille_types::envelope::{Definition, Envelope, Lineage, Position};
 use quadrille_types::fact::{Body, Fact, Outcome};
 use quadrille_types::ids::{Action, RunId, Trigger};
 use quadrille_types::topics::Names;
+use quadrille_types::{OutRecord, Record};
 use quadrille_types::{format, partition};
 
 const PARTITIONS: u32 = 4;

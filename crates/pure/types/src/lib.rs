@@ -9,6 +9,7 @@
 //! | [`envelope`] | CloudEvents attributes and the mesh's own headers on a record |
 //! | [`structured`] | CloudEvents structured mode, for reading |
 //! | [`partition`] | the Java client's partitioner |
+//! | [`record`] | records, read and to be written |
 //! | [`topics`] | names of the topics that belong to the mesh |
 //! | [`fact`] | what the coordinator learns |
 //! | [`command`] | what the coordinator asks of a step |
@@ -26,8 +27,10 @@ pub mod ids;
 pub mod journal;
 pub mod outcome;
 pub mod partition;
+pub mod record;
 pub mod structured;
 pub mod topics;
 
 pub use envelope::{Definition, Envelope, Lineage};
 pub use ids::{ActivationId, EventId, RunId};
+pub use record::{OutRecord, Partition, Record};

@@ -1,6 +1,6 @@
-//! Records as the step runtime sees them: bytes and where they lie.
+//! Records as they lie in a topic: bytes and a place.
 
-use quadrille_types::envelope::{Headers, Position};
+use crate::envelope::{Headers, Position};
 
 /// A record that was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,5 +51,27 @@ impl OutRecord {
         let part = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::len) + 5;
         let headers: usize = self.headers.iter().map(|(name, value)| name.len() + 5 + part(value)).sum();
         part(&self.key) + part(&self.value) + headers + 16
+    }
+}
+
+/// A partition of a topic.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Partition {
+    /// Topic.
+    pub topic: String,
+    /// Partition, from 0.
+    pub partition: i32,
+}
+
+impl Partition {
+    /// Partition `partition` of `topic`.
+    pub fn new(topic: impl Into<String>, partition: i32) -> Self {
+        Self { topic: topic.into(), partition }
+    }
+}
+
+impl std::fmt::Display for Partition {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.topic, self.partition)
     }
 }

@@ -1,0 +1,26 @@
+//! Kafka, as the mesh uses it. The only crate of the runtime that knows rdkafka.
+//!
+//! | module | is for |
+//! | --- | --- |
+//! | [`settings`] | where the cluster is, and which librdkafka settings are the mesh's own |
+//! | [`connect`] | finding out within seconds, with a clear error, whether the cluster can be used |
+//! | [`topics`] | creating topics, checking their partitions, writing first positions |
+//! | [`group`] | a member of a consumer group that owns what it has read |
+//! | [`transaction`] | one short transaction: records and the offsets that led to them |
+//! | [`restore`] | reading a partition back up to where it ended |
+//! | [`failpoint`] | places where a test may kill the process |
+//!
+//! Everything here blocks: call it from a thread of its own, never from an async task.
+
+pub mod connect;
+mod errors;
+pub mod failpoint;
+pub mod group;
+pub mod restore;
+pub mod settings;
+pub mod topics;
+pub mod transaction;
+
+pub use errors::{ClientErrors, Error};
+pub use quadrille_types::Partition;
+pub use settings::Settings;

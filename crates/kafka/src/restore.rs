@@ -1,0 +1,102 @@
+//! Reading a partition back up to where it ended.
+//!
+//! The end is the high watermark at the time of asking, not the last stable offset: behind an open transaction that one
+//! lies too low, and what lies between would silently be missing. Markers take offsets too, so the end is reached when
+//! the *position* is, not when the last record is. Source: KAFKA-10167.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::{Offset, TopicPartitionList};
+
+use quadrille_types::Record;
+
+use crate::group::record;
+use crate::{Error, Partition, Settings};
+
+const ASK: Duration = Duration::from_secs(10);
+
+/// Reads changelogs.
+pub struct Restorer {
+    committed: BaseConsumer,
+    uncommitted: BaseConsumer,
+    stall: Duration,
+}
+
+impl Restorer {
+    /// A restorer that gives up when nothing has come for as long as the longest open transaction can hold it up.
+    pub fn new(settings: &Settings) -> Result<Self, Error> {
+        let setting = |e: rdkafka::error::KafkaError| Error::Setting(e.to_string());
+        Ok(Self {
+            committed: settings.reader().create().map_err(setting)?,
+            uncommitted: settings
+                .reader()
+                .set("isolation.level", "read_uncommitted")
+                .create()
+                .map_err(setting)?,
+            stall: settings.transaction_timeout * 2 + Duration::from_secs(15),
+        })
+    }
+
+    /// Gives every committed record of `partition`, from at most `tail` offsets before its end (None: from its
+    /// beginning), to `each`, in order. Returns the offset of the end.
+    pub fn read(
+        &self,
+        partition: &Partition,
+        tail: Option<i64>,
+        mut each: impl FnMut(Record),
+    ) -> Result<i64, Error> {
+        let (low, end) = self
+            .uncommitted
+            .fetch_watermarks(&partition.topic, partition.partition, ASK)
+            .map_err(Error::client(format!("asking for the end of {partition}")))?;
+        let from = tail.map_or(low, |tail| low.max(end - tail));
+        if from >= end {
+            return Ok(end);
+        }
+        let doing = || format!("restoring {partition}");
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(&partition.topic, partition.partition, Offset::Offset(from))
+            .map_err(Error::client(doing()))?;
+        self.committed.assign(&list).map_err(Error::client(doing()))?;
+        let reached = self.until(partition, end, &mut each);
+        self.committed.unassign().map_err(Error::client(doing()))?;
+        reached.map(|()| end)
+    }
+
+    fn until(&self, partition: &Partition, end: i64, each: &mut dyn FnMut(Record)) -> Result<(), Error> {
+        let (mut at, mut moved) = (0, Instant::now());
+        loop {
+            match self.committed.poll(Duration::from_millis(50)) {
+                Some(Ok(message)) if message_offset(&message) < end => each(record(&message)),
+                Some(Ok(_)) | None => {}
+                Some(Err(source)) => {
+                    return Err(Error::Client { doing: format!("restoring {partition}"), source });
+                }
+            }
+            let position = self.position(partition);
+            if position >= end {
+                return Ok(());
+            }
+            if position > at {
+                (at, moved) = (position, Instant::now());
+            }
+            if moved.elapsed() > self.stall {
+                return Err(Error::Restore { partition: partition.clone(), at, end });
+            }
+        }
+    }
+
+    fn position(&self, partition: &Partition) -> i64 {
+        let positions = self.committed.position().unwrap_or_default();
+        match positions.find_partition(&partition.topic, partition.partition).map(|p| p.offset()) {
+            Some(Offset::Offset(offset)) => offset,
+            _ => 0,
+        }
+    }
+}
+
+fn message_offset(message: &rdkafka::message::BorrowedMessage<'_>) -> i64 {
+    use rdkafka::message::Message as _;
+    message.offset()
+}

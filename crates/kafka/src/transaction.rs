@@ -1,0 +1,385 @@
+//! One short transaction: records, and the offsets of the records that led to them.
+//!
+//! Everything that is to be written is known before the transaction begins, so it is open only for the burst: begin,
+//! produce, drain, send offsets, commit. Draining first matters: `send_offsets_to_transaction` with records in flight waits
+//! in steps of 100 ms.
+//!
+//! A producer is dropped and built anew, with the same transactional ID, whenever its state is in doubt: an error that
+//! is neither retriable nor abortable, an abort that fails, or a commit so slow that the client may have sent it twice (a
+//! late copy of that request would end the *next* transaction; a new epoch makes the broker refuse it). Source: KIP-98,
+//! KIP-447, and KIP-890, whose second part librdkafka 2.12 does not speak.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use rdkafka::client::ClientContext;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext, PurgeConfig};
+use rdkafka::util::Timeout;
+use rdkafka::{Offset, TopicPartitionList};
+
+use quadrille_types::OutRecord;
+
+use crate::group::Membership;
+use crate::{ClientErrors, Error, Partition, Settings, failpoint};
+
+/// A commit slower than this, and than ten times the median, may have been sent twice.
+const SLOW_COMMIT: Duration = Duration::from_millis(75);
+
+/// How long to build a producer, and how long the parts of a burst may take between two looks at the clock.
+const INIT_WAIT: Duration = Duration::from_secs(60);
+
+/// Offsets to commit: for each partition the offset behind the last finished record.
+pub type Offsets = BTreeMap<Partition, i64>;
+
+/// Writes transactions, one after the other, under one transactional ID.
+pub struct Transactor {
+    settings: Settings,
+    transactional_id: String,
+    producer: Option<BaseProducer<Context>>,
+    commits: Median,
+    busy: Arc<Busy>,
+}
+
+/// Since when a call to the client blocks, for a watchdog.
+#[derive(Debug, Default)]
+pub struct Busy {
+    since: Mutex<Option<Instant>>,
+}
+
+/// How a burst ended that did not commit for certain.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// Nothing of it is visible, and nothing will be: the transaction was aborted, or never began.
+    #[error("aborted while {doing}: {cause}")]
+    Aborted {
+        /// What was being done.
+        doing: &'static str,
+        /// Why.
+        cause: String,
+        /// The broker refused the group membership: another member owns the partitions now.
+        fenced: bool,
+    },
+    /// It may be committed or not: read the committed offsets before doing anything again.
+    #[error("in doubt after {doing}: {cause}")]
+    InDoubt {
+        /// What was being done.
+        doing: &'static str,
+        /// Why.
+        cause: String,
+    },
+}
+
+struct Context {
+    errors: ClientErrors,
+    undelivered: Mutex<Option<KafkaError>>,
+}
+
+impl ClientContext for Context {
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.errors.report(&error, reason);
+    }
+}
+
+impl ProducerContext for Context {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if let Err((error, _)) = result {
+            let mut first = self.undelivered.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            first.get_or_insert_with(|| error.clone());
+        }
+    }
+}
+
+impl Transactor {
+    /// Builds the producer: what an earlier owner of `transactional_id` left open is aborted, and that owner is fenced.
+    pub fn new(settings: &Settings, transactional_id: String) -> Result<Self, Error> {
+        let busy = Arc::new(Busy::default());
+        let mut transactor = Self {
+            settings: settings.clone(),
+            transactional_id,
+            producer: None,
+            commits: Median::default(),
+            busy,
+        };
+        transactor.producer()?;
+        Ok(transactor)
+    }
+
+    /// Builds the producer anew if the last burst cost it, which ends whatever that burst left open. Only then do the
+    /// committed offsets say what became of it.
+    pub fn prepare(&mut self) -> Result<(), Error> {
+        let busy = Arc::clone(&self.busy);
+        let _guard = busy.enter();
+        self.producer().map(|_| ())
+    }
+
+    /// Since when a call blocks.
+    pub fn busy(&self) -> Arc<Busy> {
+        Arc::clone(&self.busy)
+    }
+
+    /// Writes `records` and `offsets`, all or nothing. Ok means committed; readers see it once the broker has written its
+    /// markers, a moment later.
+    pub fn burst(
+        &mut self,
+        records: &[OutRecord],
+        offsets: &Offsets,
+        membership: &Membership<'_>,
+    ) -> Result<(), Failure> {
+        let busy = Arc::clone(&self.busy);
+        let _guard = busy.enter();
+        let result = self.attempt(records, offsets, membership);
+        metrics::counter!("quadrille_transactions_total").increment(1);
+        if let Err(failure) = &result {
+            metrics::counter!("quadrille_transactions_aborted_total").increment(1);
+            if matches!(failure, Failure::Aborted { fenced: true, .. }) {
+                metrics::counter!("quadrille_transactions_fenced_total").increment(1);
+            }
+        }
+        result
+    }
+
+    fn attempt(
+        &mut self,
+        records: &[OutRecord],
+        offsets: &Offsets,
+        membership: &Membership<'_>,
+    ) -> Result<(), Failure> {
+        let not_begun = |doing, cause: String| Failure::Aborted { doing, cause, fenced: false };
+        let producer = self.producer().map_err(|e| not_begun("building the producer", e.to_string()))?;
+        if let Err(error) = producer.begin_transaction() {
+            self.producer = None;
+            return Err(not_begun("beginning", error.to_string()));
+        }
+        let written = write(producer, records)
+            .and_then(|()| drain(producer))
+            .and_then(|()| send_offsets(producer, offsets, membership));
+        if let Err((doing, error)) = written {
+            return Err(self.abort(doing, &error));
+        }
+        failpoint::reached("transaction-open");
+        self.commit()
+    }
+
+    fn commit(&mut self) -> Result<(), Failure> {
+        let Some(producer) = &self.producer else { unreachable!("a burst has a producer") };
+        let began = Instant::now();
+        loop {
+            match producer.commit_transaction(Timeout::Never) {
+                Ok(()) => break,
+                Err(error) if is(&error, |e| e.is_retriable()) => {}
+                Err(error) if is(&error, |e| e.txn_requires_abort()) => {
+                    return Err(self.abort("committing", &Cause::Client(error)));
+                }
+                Err(error) => {
+                    self.producer = None;
+                    return Err(Failure::InDoubt { doing: "committing", cause: error.to_string() });
+                }
+            }
+        }
+        let took = began.elapsed();
+        metrics::histogram!("quadrille_commit_seconds").record(took.as_secs_f64());
+        if took > SLOW_COMMIT.max(self.commits.get() * 10) {
+            tracing::info!(
+                target: "quadrille::kafka",
+                transactional_id = self.transactional_id,
+                took_ms = took.as_millis() as u64,
+                "slow commit: the producer is built anew"
+            );
+            metrics::counter!("quadrille_producers_rebuilt_total").increment(1);
+            self.producer = None;
+        }
+        self.commits.add(took);
+        Ok(())
+    }
+
+    /// Aborts, so that nothing of the burst is ever visible. Where the abort itself fails, building the producer anew
+    /// aborts.
+    fn abort(&mut self, doing: &'static str, cause: &Cause) -> Failure {
+        let failure = Failure::Aborted { doing, cause: cause.to_string(), fenced: cause.is_fenced() };
+        let Some(producer) = &self.producer else { return failure };
+        producer.purge(PurgeConfig::default().queue().inflight());
+        while producer.in_flight_count() > 0 {
+            producer.poll(Duration::from_millis(1));
+        }
+        *undelivered(producer) = None;
+        if let Err(error) = producer.abort_transaction(Timeout::After(self.settings.transaction_timeout)) {
+            tracing::info!(target: "quadrille::kafka", %error, "abort failed: the producer is built anew");
+            metrics::counter!("quadrille_producers_rebuilt_total").increment(1);
+            self.producer = None;
+        }
+        failure
+    }
+
+    fn producer(&mut self) -> Result<&BaseProducer<Context>, Error> {
+        if self.producer.is_none() {
+            let context = Context { errors: ClientErrors::default(), undelivered: Mutex::new(None) };
+            let producer: BaseProducer<Context> = self
+                .settings
+                .producer(&self.transactional_id)
+                .create_with_context(context)
+                .map_err(|e| Error::Setting(e.to_string()))?;
+            self.init(&producer)?;
+            self.producer = Some(producer);
+        }
+        Ok(self.producer.as_ref().expect("just built"))
+    }
+
+    fn init(&self, producer: &BaseProducer<Context>) -> Result<(), Error> {
+        let began = Instant::now();
+        loop {
+            let result = producer.init_transactions(Duration::from_secs(2));
+            producer.poll(Duration::ZERO);
+            let Err(error) = result else { return Ok(()) };
+            let refused = producer.context().errors.refused();
+            if refused.is_none() && is(&error, |e| e.is_retriable()) && began.elapsed() < INIT_WAIT {
+                continue;
+            }
+            let cause = refused.unwrap_or_else(|| {
+                format!("transactional ID {} cannot be used: {error}", self.transactional_id)
+            });
+            return Err(Error::Connection { bootstrap: self.settings.bootstrap_servers.clone(), cause });
+        }
+    }
+}
+
+/// Why a burst cannot go on.
+#[derive(Debug, thiserror::Error)]
+enum Cause {
+    #[error("{0}")]
+    Client(KafkaError),
+    #[error("this member has no valid generation")]
+    NoMember,
+}
+
+impl Cause {
+    fn is_fenced(&self) -> bool {
+        use RDKafkaErrorCode::{
+            Fenced, FencedInstanceId, IllegalGeneration, InvalidProducerEpoch, ProducerFenced,
+            UnknownMemberId,
+        };
+        let Self::Client(error) = self else { return true };
+        matches!(
+            error.rdkafka_error_code(),
+            Some(
+                IllegalGeneration
+                    | UnknownMemberId
+                    | FencedInstanceId
+                    | Fenced
+                    | ProducerFenced
+                    | InvalidProducerEpoch
+            )
+        )
+    }
+}
+
+type Step = Result<(), (&'static str, Cause)>;
+
+fn write(producer: &BaseProducer<Context>, records: &[OutRecord]) -> Step {
+    for record in records {
+        let mut headers = OwnedHeaders::new_with_capacity(record.headers.len());
+        for (key, value) in &record.headers {
+            headers = headers.insert(Header { key, value: value.as_ref() });
+        }
+        loop {
+            let mut out: BaseRecord<'_, [u8], [u8]> =
+                BaseRecord::to(&record.topic).partition(record.partition).headers(headers.clone());
+            out.key = record.key.as_deref();
+            out.payload = record.value.as_deref();
+            match producer.send(out) {
+                Ok(()) => break,
+                // Not lost: the record comes back, and there is room once others are delivered.
+                Err((error, _)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) => {
+                    producer.poll(Duration::from_millis(1));
+                }
+                // A record that the client refuses does not fail the transaction by itself: it would be missing.
+                Err((error, _)) => return Err(("producing", Cause::Client(error))),
+            }
+        }
+    }
+    Ok(())
+}
+
+fn drain(producer: &BaseProducer<Context>) -> Step {
+    while producer.in_flight_count() > 0 {
+        producer.poll(Duration::from_millis(1));
+    }
+    match undelivered(producer).take() {
+        Some(error) => Err(("producing", Cause::Client(error))),
+        None => Ok(()),
+    }
+}
+
+fn send_offsets(producer: &BaseProducer<Context>, offsets: &Offsets, membership: &Membership<'_>) -> Step {
+    const DOING: &str = "sending offsets";
+    let mut list = TopicPartitionList::new();
+    for (partition, offset) in offsets {
+        list.add_partition_offset(&partition.topic, partition.partition, Offset::Offset(*offset))
+            .map_err(|e| (DOING, Cause::Client(e)))?;
+    }
+    let metadata = membership.metadata().ok_or((DOING, Cause::NoMember))?;
+    loop {
+        match producer.send_offsets_to_transaction(&list, &metadata, Timeout::Never) {
+            Ok(()) => return Ok(()),
+            Err(error) if is(&error, |e| e.is_retriable()) => {}
+            Err(error) => return Err((DOING, Cause::Client(error))),
+        }
+    }
+}
+
+fn undelivered(producer: &BaseProducer<Context>) -> std::sync::MutexGuard<'_, Option<KafkaError>> {
+    producer.context().undelivered.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+fn is(error: &KafkaError, flag: impl Fn(&rdkafka::error::RDKafkaError) -> bool) -> bool {
+    matches!(error, KafkaError::Transaction(inner) if flag(inner))
+}
+
+impl Busy {
+    fn enter(&self) -> BusyGuard<'_> {
+        *self.since() = Some(Instant::now());
+        BusyGuard(self)
+    }
+
+    /// How long the current call blocks.
+    pub fn for_how_long(&self) -> Option<Duration> {
+        self.since().map(|since| since.elapsed())
+    }
+
+    fn since(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+        self.since.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+struct BusyGuard<'a>(&'a Busy);
+
+impl Drop for BusyGuard<'_> {
+    fn drop(&mut self) {
+        *self.0.since() = None;
+    }
+}
+
+/// The median of the last commits.
+#[derive(Debug, Default)]
+struct Median(VecDeque<Duration>);
+
+impl Median {
+    const KEPT: usize = 31;
+
+    fn add(&mut self, took: Duration) {
+        if self.0.len() == Self::KEPT {
+            self.0.pop_front();
+        }
+        self.0.push_back(took);
+    }
+
+    fn get(&self) -> Duration {
+        let mut sorted: Vec<_> = self.0.iter().copied().collect();
+        sorted.sort_unstable();
+        sorted.get(sorted.len() / 2).copied().unwrap_or_default()
+    }
+}

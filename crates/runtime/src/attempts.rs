@@ -1,0 +1,209 @@
+//! One activation, with its tries in place.
+
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use quadrille_kafka::failpoint;
+use quadrille_step::conclude::Answer;
+use quadrille_step::plan::Work;
+use quadrille_step::retry::{Failure, Next};
+use quadrille_step::spec::StepSpec;
+use quadrille_types::dead_letter::Reason;
+use quadrille_types::ids::Action;
+
+use crate::handler::{Call, Handler, HandlerError, Reply};
+
+/// Calls `handler` until it answers, or the step's tries are used up. Returns the answer and the attempts.
+pub async fn run(handler: &dyn Handler, step: &StepSpec, work: &Work) -> (Answer, u32) {
+    let mut call = Call {
+        step: step.name.clone(),
+        activation: work.activation,
+        action: work.action,
+        attempt: 1,
+        lineage: work.lineage.clone(),
+        correlation_id: work.correlation_id.clone(),
+        inputs: work.inputs.clone(),
+        deadline_ms: work.deadline_ms,
+        traceparent: work.traceparent.clone(),
+    };
+    loop {
+        let error = match attempt(handler, step, &call).await {
+            Ok(Reply::Done(events)) => return (Answer::Succeeded(events), call.attempt),
+            Ok(Reply::Rejected(events)) => return (Answer::Rejected(events), call.attempt),
+            Err(error) => error,
+        };
+        let (failure, reason) = match &error {
+            HandlerError::Retryable { after_ms, .. } => {
+                (Failure::Retryable { after_ms: *after_ms }, Reason::Exhausted)
+            }
+            HandlerError::Terminal(_) => (Failure::Terminal, Reason::Terminal),
+            HandlerError::Undecodable(_) => (Failure::Terminal, Reason::Undecodable),
+        };
+        metrics::counter!("quadrille_attempts_failed_total", "step" => step.name.clone()).increment(1);
+        match step.retry.after(call.attempt, failure, fastrand::u64(..)) {
+            Next::Again { wait_ms } => {
+                tracing::info!(
+                    target: "quadrille::step",
+                    step = step.name,
+                    activation = %call.activation,
+                    action = %call.action,
+                    attempt = call.attempt,
+                    wait_ms,
+                    %error,
+                    "trying again"
+                );
+                tokio::time::sleep(Duration::from_millis(wait_ms)).await;
+                call.attempt += 1;
+            }
+            Next::GiveUp => {
+                tracing::warn!(
+                    target: "quadrille::step",
+                    step = step.name,
+                    activation = %call.activation,
+                    action = %call.action,
+                    attempts = call.attempt,
+                    %error,
+                    "given up: the record goes to the dead-letter topic"
+                );
+                return (Answer::Failed { reason, message: error.to_string() }, call.attempt);
+            }
+        }
+    }
+}
+
+/// One attempt, within its time. A panic in a handler is its failure and nobody else's.
+async fn attempt(handler: &dyn Handler, step: &StepSpec, call: &Call) -> Result<Reply, HandlerError> {
+    wait_at_failpoint(call.action).await;
+    let guarded = CatchUnwind(Box::pin(async move { handler.call(call).await }));
+    match tokio::time::timeout(Duration::from_millis(step.timeout_ms), guarded).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(panic)) => Err(HandlerError::retryable(format!("the handler panicked: {panic}"))),
+        Err(_) => Err(HandlerError::retryable(format!("no answer within {} ms", step.timeout_ms))),
+    }
+}
+
+async fn wait_at_failpoint(action: Action) {
+    let name = match action {
+        Action::Do => "handler-running",
+        Action::Undo => "undo-running",
+    };
+    if failpoint::enabled() && failpoint::take(name) {
+        tokio::time::sleep(Duration::from_secs(10)).await;
+    }
+}
+
+/// A future whose panics are errors.
+struct CatchUnwind<F>(F);
+
+impl<F: Future + Unpin> Future for CatchUnwind<F> {
+    type Output = Result<F::Output, String>;
+
+    fn poll(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Self::Output> {
+        let inner = &mut self.0;
+        match std::panic::catch_unwind(AssertUnwindSafe(|| std::pin::Pin::new(inner).poll(context))) {
+            Ok(poll) => poll.map(Ok),
+            Err(panic) => {
+                let text = panic
+                    .downcast_ref::<&str>()
+                    .map(|text| (*text).to_owned())
+                    .or_else(|| panic.downcast_ref::<String>().cloned());
+                std::task::Poll::Ready(Err(text.unwrap_or_else(|| "no message".to_owned())))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use quadrille_step::retry::Policy;
+    use quadrille_types::RunId;
+    use quadrille_types::envelope::Position;
+    use quadrille_types::ids::Trigger;
+
+    use super::*;
+    use crate::handler::BoxFuture;
+
+    fn step() -> StepSpec {
+        StepSpec {
+            name: "charge".into(),
+            listens_to: None,
+            partitions: 1,
+            emits: BTreeSet::new(),
+            rejects: BTreeSet::new(),
+            undo_emits: None,
+            retry: Policy { tries: 3, wait_min_ms: 100, wait_max_ms: 1_000 },
+            timeout_ms: 500,
+            concurrency: 1,
+            carries: BTreeSet::new(),
+            keeps_ledger: false,
+        }
+    }
+
+    fn work() -> Work {
+        Work {
+            step: 0,
+            lineage: None,
+            correlation_id: "4711".into(),
+            activation: RunId::of("m", "f", "4711").activation("charge", &Trigger::Start),
+            trigger: Trigger::Start,
+            action: Action::Do,
+            inputs: vec![],
+            causation_id: None,
+            deadline_ms: None,
+            origin: Position { topic: "orders".into(), partition: 0, offset: 0 },
+            origin_time_ms: 0,
+            traceparent: None,
+            tracestate: None,
+        }
+    }
+
+    /// Runs an activation whose attempts answer as `script` says.
+    async fn with(script: fn(u32) -> BoxFuture<'static, Result<Reply, HandlerError>>) -> (Answer, u32, u32) {
+        let calls = std::sync::Arc::new(AtomicU32::new(0));
+        let seen = std::sync::Arc::clone(&calls);
+        let handler = move |call: Call| {
+            seen.fetch_add(1, Ordering::Relaxed);
+            script(call.attempt)
+        };
+        let (answer, attempts) = run(&handler, &step(), &work()).await;
+        (answer, attempts, calls.load(Ordering::Relaxed))
+    }
+
+    fn failed(reason: Reason, message: &str) -> Answer {
+        Answer::Failed { reason, message: message.into() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failing_attempt_is_tried_again_until_it_answers() {
+        let result = with(|attempt| {
+            Box::pin(async move {
+                if attempt < 3 { Err(HandlerError::retryable("down")) } else { Ok(Reply::Done(vec![])) }
+            })
+        });
+        assert_eq!(result.await, (Answer::Succeeded(vec![]), 3, 3));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn tries_end_and_a_terminal_failure_ends_them_at_once() {
+        let exhausted = with(|_| Box::pin(async { Err(HandlerError::retryable("down")) })).await;
+        assert_eq!(exhausted, (failed(Reason::Exhausted, "down"), 3, 3));
+        let terminal = with(|_| Box::pin(async { Err(HandlerError::Terminal("no".into())) })).await;
+        assert_eq!(terminal, (failed(Reason::Terminal, "no"), 1, 1));
+        let undecodable = with(|_| Box::pin(async { Err(HandlerError::Undecodable("x".into())) })).await;
+        assert_eq!(undecodable, (failed(Reason::Undecodable, "x"), 1, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_attempt_that_hangs_or_panics_is_a_failed_attempt() {
+        let hanging = with(|_| Box::pin(std::future::pending())).await;
+        assert_eq!(hanging, (failed(Reason::Exhausted, "no answer within 500 ms"), 3, 3));
+        let panicking = with(|_| Box::pin(async { panic!("oh") })).await;
+        assert_eq!(panicking, (failed(Reason::Exhausted, "the handler panicked: oh"), 3, 3));
+    }
+}
