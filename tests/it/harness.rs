@@ -63,7 +63,8 @@ fn a_child_dies_with_the_process_that_started_it() -> Result<()> {
     let mut command = Command::new(env::current_exe()?);
     command.env(VICTIM, &pid_file);
     let victim = Process::spawn("victim", command, &run_dir()?.join("victim.log"))?;
-    let child: u32 = eventually(SOON, "it has a child", || Ok(fs::read_to_string(&pid_file)?.trim().parse()?))?;
+    let child: u32 =
+        eventually(SOON, "it has a child", || Ok(fs::read_to_string(&pid_file)?.trim().parse()?))?;
     ensure!(state(child).is_ok(), "the child is not there");
     victim.kill()?;
     eventually(SOON, "the child is gone", || match state(child) {

@@ -7,7 +7,10 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 pub(crate) fn promises() -> Vec<Promise> {
-    vec![promise!(on_registry, register_and_look_up), promise!(on_registry, an_incompatible_schema_is_refused)]
+    vec![
+        promise!(on_registry, register_and_look_up),
+        promise!(on_registry, an_incompatible_schema_is_refused),
+    ]
 }
 
 fn order_schema(extra_field: Option<Value>) -> Value {
@@ -46,7 +49,10 @@ fn register_and_look_up(cluster: &Cluster) -> Result<()> {
     let by_id = get(&http, cluster, &format!("/schemas/ids/{}", first["id"]))?;
     ensure!(schema_in(&by_id)? == schema, "{by_id}");
     let latest = get(&http, cluster, &format!("/subjects/{subject}/versions/latest"))?;
-    ensure!(latest["version"] == 1 && latest["id"] == first["id"] && schema_in(&latest)? == schema, "{latest}");
+    ensure!(
+        latest["version"] == 1 && latest["id"] == first["id"] && schema_in(&latest)? == schema,
+        "{latest}"
+    );
 
     let (status, body) = http.get(&format!("{}/schemas/ids/2000000000", cluster.registry_url()))?;
     let missing: Value = serde_json::from_str(&body)?;

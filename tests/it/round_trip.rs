@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
 use quadrille_tests::clients::{
-    Isolation, PATIENCE, Record, committed_offsets, consumer, create_topics, drain, generation, producer, read_to_end,
+    Isolation, PATIENCE, Record, committed_offsets, consumer, create_topics, drain, generation, producer,
+    read_to_end,
 };
 use quadrille_tests::{Cluster, Promise, promise};
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -23,7 +24,9 @@ const ABORTED_BATCH: usize = 3;
 pub(crate) fn promises() -> Vec<Promise> {
     vec![
         promise!(on_broker, each_record_arrives_once_and_in_order),
-        promise!(on_broker, committed_work_outlives_restart_and_kill).own_broker().within(Duration::from_secs(120)),
+        promise!(on_broker, committed_work_outlives_restart_and_kill)
+            .own_broker()
+            .within(Duration::from_secs(120)),
     ]
 }
 
@@ -103,7 +106,10 @@ impl Flow<'_> {
             done += batch.len();
         }
         ensure!(done == count, "{done} records were there instead of {count}");
-        ensure!(aborted_batch.is_none_or(|aborted| batches > aborted), "only {batches} batches: none was aborted");
+        ensure!(
+            aborted_batch.is_none_or(|aborted| batches > aborted),
+            "only {batches} batches: none was aborted"
+        );
         Ok(())
     }
 
@@ -114,7 +120,8 @@ impl Flow<'_> {
         prefix: &str,
     ) -> Result<()> {
         for message in batch {
-            let (Some(Ok(key)), Some(Ok(value))) = (message.key_view::<str>(), message.payload_view::<str>()) else {
+            let (Some(Ok(key)), Some(Ok(value))) = (message.key_view::<str>(), message.payload_view::<str>())
+            else {
                 bail!("a record at offset {} that nobody sent", message.offset());
             };
             send(producer, &self.output, key, &format!("{prefix}{value}"))?;
@@ -128,7 +135,11 @@ impl Flow<'_> {
         each_once_in_order(&committed, count)?;
         let all = read_to_end(self.cluster, &self.output, Isolation::ReadUncommitted)?;
         let aborted = all.iter().filter(|record| record.value.starts_with("aborted ")).count();
-        ensure!(aborted > 0 && all.len() == count + aborted, "{} records, {aborted} of them aborted", all.len());
+        ensure!(
+            aborted > 0 && all.len() == count + aborted,
+            "{} records, {aborted} of them aborted",
+            all.len()
+        );
         // The check is able to fail: it does on what a read_uncommitted reader sees.
         ensure!(each_once_in_order(&all, count).is_err(), "the check takes aborted records for good ones");
         let offsets = committed_offsets(self.cluster, &self.group, &self.input)?;
@@ -141,7 +152,12 @@ impl Flow<'_> {
     }
 }
 
-fn send(producer: &ThreadedProducer<DefaultProducerContext>, topic: &str, key: &str, value: &str) -> Result<()> {
+fn send(
+    producer: &ThreadedProducer<DefaultProducerContext>,
+    topic: &str,
+    key: &str,
+    value: &str,
+) -> Result<()> {
     producer.send(BaseRecord::to(topic).key(key).payload(value)).map_err(|(error, _)| error)?;
     Ok(())
 }

@@ -98,7 +98,10 @@ pub fn consumer(cluster: &Cluster, isolation: Isolation, group: Option<&str>) ->
         Isolation::ReadCommitted => "read_committed",
         Isolation::ReadUncommitted => "read_uncommitted",
     };
-    config.set("isolation.level", isolation).set("enable.auto.commit", "false").set("auto.offset.reset", "earliest");
+    config
+        .set("isolation.level", isolation)
+        .set("enable.auto.commit", "false")
+        .set("auto.offset.reset", "earliest");
     match group {
         None => config.set("group.id", "nobody"),
         Some(group) => config
@@ -201,5 +204,11 @@ pub fn committed_offsets(cluster: &Cluster, group: &str, topic: &str) -> Result<
     }
     let answer = asker.committed_offsets(partitions, PATIENCE)?;
     let elements = answer.elements();
-    Ok(elements.iter().map(|element| match element.offset() { Offset::Offset(at) => Some(at), _ => None }).collect())
+    Ok(elements
+        .iter()
+        .map(|element| match element.offset() {
+            Offset::Offset(at) => Some(at),
+            _ => None,
+        })
+        .collect())
 }

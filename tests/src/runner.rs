@@ -12,10 +12,10 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use serde_json::json;
 
 use crate::cluster::{Cluster, Kind};
+use crate::folders;
 use crate::pool::{self, Refused};
 use crate::process::{die_with_parent, tail};
 use crate::promise::{Promise, PromiseBody};
-use crate::folders;
 
 /// Names a file into which a run writes its counts: `{"kafka": {"passed": 1, "failed": 0, "skipped": 0}, …}`.
 pub const REPORT: &str = "QUADRILLE_IT_REPORT";
@@ -101,7 +101,8 @@ fn unavailable(why: &str) -> Result<Completion, Failed> {
 fn within_limit(promise: &Promise, body: Box<dyn FnOnce() -> Result<()> + Send>) -> Result<()> {
     let (done, outcome) = sync_channel(1);
     thread::Builder::new().name(promise.name.clone()).spawn(move || {
-        let result = catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|_| Err(anyhow!("it panicked, see above")));
+        let result =
+            catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|_| Err(anyhow!("it panicked, see above")));
         // Nobody listens any more after the limit.
         let _ = done.send(result);
     })?;
