@@ -123,14 +123,14 @@ fn lints_stay_on(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Copies the pure crates, writes a call of the clock into one, and expects clippy to refuse exactly that.
+/// Copies the workspace down to its pure crates, writes a call of the clock into one, and expects clippy to refuse exactly that.
 fn planted_clock_is_refused(root: &Path, victim: &Crate) -> Result<()> {
     let copy = scratch(root)?.join("planted");
     if copy.exists() {
         fs::remove_dir_all(&copy)?;
     }
-    copy_folder(&root.join("crates/pure"), &copy.join("crates/pure"))?;
-    fs::copy(root.join("Cargo.lock"), copy.join("Cargo.lock"))?;
+    // The whole tree: sources include schemas from beside the crates.
+    copy_folder(root, &copy)?;
     let manifest = fs::read_to_string(root.join("Cargo.toml"))?;
     fs::write(copy.join("Cargo.toml"), with_pure_members(&manifest)?)?;
 
@@ -166,14 +166,20 @@ fn with_pure_members(manifest: &str) -> Result<String> {
     Ok(format!("{before}\nmembers = [\"crates/pure/*\"]{after}"))
 }
 
+/// Copies files and folders, but nothing hidden (the repository's own data) and no cache (cargo's target folder).
 fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+    if from.join("CACHEDIR.TAG").exists() {
+        return Ok(());
+    }
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;
-        let target = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
+        let (kind, target) = (entry.file_type()?, to.join(entry.file_name()));
+        if entry.file_name().to_string_lossy().starts_with('.') {
+            continue;
+        } else if kind.is_dir() {
             copy_folder(&entry.path(), &target)?;
-        } else {
+        } else if kind.is_file() {
             fs::copy(entry.path(), target)?;
         }
     }
