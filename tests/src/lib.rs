@@ -1,0 +1,31 @@
+//! The test harness: real brokers and registries as processes, and promises that run against each of them.
+//!
+//! A promise is one function, `fn(&Cluster) -> anyhow::Result<()>`, written once; [`run`] makes one trial of it for
+//! every target (`embedded::…`, `kafka::…`, `registry::…`). A broker is started when the first promise asks for it and is
+//! shared from then on, unless a promise says that it needs its own. Every process that the harness starts dies
+//! with it, however it ends. Whatever a run writes lies in a folder of its own below the target folder, which is removed
+//! after a run without a failure and kept, and named, after one with.
+//!
+//! - [`promise`], [`runner`]: what a promise needs, and the trials made of it
+//! - [`cluster`], [`pool`]: what a promise is handed, shared or its own
+//! - [`kafka`], [`registry`], [`java`]: Apache Kafka, the Confluent-compatible registry, and what runs them
+//! - [`clients`], [`http`]: plain clients for promises
+//! - [`process`], [`ports`], [`wait`], [`folders`]: the small parts below
+
+pub mod clients;
+pub mod cluster;
+pub mod folders;
+pub mod http;
+pub mod java;
+pub mod kafka;
+pub mod pool;
+pub mod ports;
+pub mod process;
+pub mod promise;
+pub mod registry;
+pub mod runner;
+pub mod wait;
+
+pub use cluster::{Cluster, Kind};
+pub use promise::Promise;
+pub use runner::run;

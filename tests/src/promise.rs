@@ -1,0 +1,88 @@
+//! What a promise is, and what it needs.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::cluster::{Cluster, Kind};
+
+/// The body of a promise. Panics count as failures too.
+pub type Body = fn(&Cluster) -> Result<()>;
+
+/// One thing that Quadrille promises, written once and run against every target that has what it needs.
+#[derive(Clone, Debug)]
+pub struct Promise {
+    pub(crate) name: String,
+    pub(crate) body: PromiseBody,
+    pub(crate) needs: Needs,
+    pub(crate) own_broker: bool,
+    pub(crate) limit: Duration,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum PromiseBody {
+    OnCluster(Body),
+    Alone(fn() -> Result<()>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Needs {
+    Nothing,
+    Broker,
+    Registry,
+    BrokerAndRegistry,
+}
+
+impl Promise {
+    /// A promise about a broker that it may share with others, within 60 s.
+    pub fn on_broker(name: &str, body: Body) -> Promise {
+        Promise::new(name, PromiseBody::OnCluster(body), Needs::Broker)
+    }
+
+    /// A promise about a registry alone, which it may share with others, within 60 s.
+    pub fn on_registry(name: &str, body: Body) -> Promise {
+        Promise::new(name, PromiseBody::OnCluster(body), Needs::Registry)
+    }
+
+    /// A promise that needs neither, within 60 s: one trial, `local::…`.
+    pub fn alone(name: &str, body: fn() -> Result<()>) -> Promise {
+        Promise::new(name, PromiseBody::Alone(body), Needs::Nothing)
+    }
+
+    fn new(name: &str, body: PromiseBody, needs: Needs) -> Promise {
+        // `module_path!()` begins with the name of the test binary.
+        let name = name.strip_prefix("it::").unwrap_or(name).to_owned();
+        Promise { name, body, needs, own_broker: false, limit: Duration::from_secs(60) }
+    }
+
+    /// It needs a registry beside its broker.
+    pub fn with_registry(self) -> Promise {
+        Promise { needs: Needs::BrokerAndRegistry, ..self }
+    }
+
+    /// It stops, kills or freezes its broker, or measures it: nobody else may use that one.
+    pub fn own_broker(self) -> Promise {
+        Promise { own_broker: true, ..self }
+    }
+
+    /// Another limit. The time in which servers start does not count.
+    pub fn within(self, limit: Duration) -> Promise {
+        Promise { limit, ..self }
+    }
+
+    pub(crate) fn kinds(&self) -> &'static [Kind] {
+        match self.needs {
+            Needs::Nothing => &[],
+            Needs::Broker | Needs::BrokerAndRegistry => &[Kind::Kafka],
+            Needs::Registry => &[Kind::Registry],
+        }
+    }
+}
+
+/// `promise!(on_broker, its_function)`: the promise `module::its_function`.
+#[macro_export]
+macro_rules! promise {
+    ($needs:ident, $body:ident) => {
+        $crate::Promise::$needs(concat!(module_path!(), "::", stringify!($body)), $body)
+    };
+}
