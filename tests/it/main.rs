@@ -1,6 +1,7 @@
 //! What Quadrille promises, end to end, on every broker: one module for each promise.
 
 mod harness;
+mod lanes;
 mod registry;
 mod round_trip;
 
@@ -8,6 +9,8 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     harness::be_the_victim();
-    let promises = [harness::promises(), registry::promises(), round_trip::promises()];
+    // RUST_LOG=quadrille=debug shows what services run in this process say.
+    tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::from_default_env()).init();
+    let promises = [harness::promises(), lanes::promises(), registry::promises(), round_trip::promises()];
     quadrille_tests::run(promises.into_iter().flatten().collect())
 }

@@ -24,16 +24,17 @@ pub struct Restorer {
 }
 
 impl Restorer {
-    /// A restorer that gives up when nothing has come for as long as the longest open transaction can hold it up.
-    pub fn new(settings: &Settings) -> Result<Self, Error> {
-        let setting = |e: rdkafka::error::KafkaError| Error::Setting(e.to_string());
+    /// A restorer that gives up when nothing has come for as long as the longest open transaction can hold it up. The
+    /// client wants a group's name to read at all; it neither joins `group` nor commits for it.
+    pub fn new(settings: &Settings, group: &str) -> Result<Self, Error> {
+        let reader = |isolation: &str| -> Result<BaseConsumer, Error> {
+            let mut config = settings.reader();
+            config.set("group.id", group).set("isolation.level", isolation);
+            config.create().map_err(|e| Error::Setting(e.to_string()))
+        };
         Ok(Self {
-            committed: settings.reader().create().map_err(setting)?,
-            uncommitted: settings
-                .reader()
-                .set("isolation.level", "read_uncommitted")
-                .create()
-                .map_err(setting)?,
+            committed: reader("read_committed")?,
+            uncommitted: reader("read_uncommitted")?,
             stall: settings.transaction_timeout * 2 + Duration::from_secs(15),
         })
     }

@@ -76,7 +76,7 @@ impl Service {
             let core = Core {
                 lane: Lane::new(Arc::clone(&spec), LEDGER_WINDOW),
                 transactor,
-                restorer: Restorer::new(&config.settings)?,
+                restorer: Restorer::new(&config.settings, &spec.names.group(&spec.service))?,
                 receiver,
                 must_rewind: false,
             };

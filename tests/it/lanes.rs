@@ -1,0 +1,264 @@
+//! A step's lanes: each activation has its outputs once, whatever partitioner its producer used, however often its
+//! event was sent, while instances come and go.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use quadrille_kafka::Settings;
+use quadrille_kafka::topics::{self, From, Topic};
+use quadrille_runtime::{Call, Handler, HandlerError, Reply, Service, ServiceConfig};
+use quadrille_step::conclude::Emitted;
+use quadrille_step::retry::Policy;
+use quadrille_step::spec::{EventSpec, Owner, ServiceSpec, StepSpec};
+use quadrille_tests::clients::{Isolation, PATIENCE, committed_offsets, config, read_to_end};
+use quadrille_tests::wait::eventually;
+use quadrille_tests::{Cluster, Promise, promise};
+use quadrille_types::Definition;
+use quadrille_types::topics::Names;
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
+
+const PARTITIONS: u32 = 4;
+
+pub(crate) fn promises() -> Vec<Promise> {
+    vec![
+        promise!(on_broker, an_order_sent_three_times_is_charged_once),
+        promise!(on_broker, instances_that_come_and_go_repeat_nothing),
+        promise!(on_broker, what_cannot_be_handled_is_dead_lettered_unchanged),
+    ]
+}
+
+fn an_order_sent_three_times_is_charged_once(cluster: &Cluster) -> Result<()> {
+    let mesh = Mesh::create(cluster)?;
+    let calls = Calls::default();
+    let service = mesh.start(&calls, "0")?;
+    mesh.publish(0..300, "murmur2_random")?;
+    let strays = mesh.publish(0..300, "consistent_random")?;
+    mesh.publish(200..300, "murmur2_random")?;
+    ensure!(strays > 50, "only {strays} of 300 records lay on another partition: nothing was proven");
+    mesh.until_settled(700)?;
+    service.stop();
+    let payments = read_to_end(cluster, &mesh.payments(), Isolation::ReadCommitted)?;
+    let charged: BTreeSet<_> = payments.iter().map(|record| record.key.as_str()).collect();
+    ensure!(payments.len() == 300 && charged.len() == 300, "{} payments", payments.len());
+    ensure!(calls.total() == 300, "{} calls for 300 orders", calls.total());
+    Ok(())
+}
+
+fn instances_that_come_and_go_repeat_nothing(cluster: &Cluster) -> Result<()> {
+    let mesh = Mesh::create(cluster)?;
+    let calls = Calls::default();
+    let first = mesh.start(&calls, "0")?;
+    mesh.publish(0..400, "murmur2_random")?;
+    eventually(PATIENCE, "some calls", || {
+        ensure!(calls.total() > 50, "{} calls", calls.total());
+        Ok(())
+    })?;
+    let second = mesh.start(&calls, "1")?;
+    eventually(PATIENCE, "the second instance has partitions", || {
+        ensure!(second.is_ready(), "it has none");
+        Ok(())
+    })?;
+    mesh.publish(400..800, "murmur2_random")?;
+    first.stop();
+    mesh.publish(800..1_000, "murmur2_random")?;
+    mesh.until_settled(1_000)?;
+    second.stop();
+    let payments = read_to_end(cluster, &mesh.payments(), Isolation::ReadCommitted)?;
+    let charged: BTreeSet<_> = payments.iter().map(|record| record.key.as_str()).collect();
+    ensure!(payments.len() == 1_000 && charged.len() == 1_000, "{} payments", payments.len());
+    ensure!(calls.total() == 1_000, "a drained instance leaves nothing half done: {} calls", calls.total());
+    Ok(())
+}
+
+fn what_cannot_be_handled_is_dead_lettered_unchanged(cluster: &Cluster) -> Result<()> {
+    let mesh = Mesh::create(cluster)?;
+    let calls = Calls::default();
+    let service = mesh.start(&calls, "0")?;
+    mesh.publish(0..20, "murmur2_random")?;
+    mesh.send("poison", Some("garbage"))?;
+    mesh.send("flaky-1", Some("fails twice"))?;
+    mesh.send("broken-1", Some("always fails"))?;
+    mesh.until_settled(23)?;
+    service.stop();
+    let dead = read_to_end(cluster, &mesh.names.dead("charge"), Isolation::ReadCommitted)?;
+    let mut found: Vec<_> = dead.iter().map(|r| (r.key.as_str(), r.value.as_str())).collect();
+    found.sort_unstable();
+    ensure!(found == [("broken-1", "always fails"), ("poison", "garbage")], "{found:?}");
+    let payments = read_to_end(cluster, &mesh.payments(), Isolation::ReadCommitted)?;
+    ensure!(payments.len() == 21, "{} payments", payments.len());
+    Ok(())
+}
+
+/// Calls of the handler, by correlation ID.
+#[derive(Clone, Default)]
+struct Calls(Arc<Mutex<BTreeMap<String, usize>>>, Arc<AtomicUsize>);
+
+impl Calls {
+    fn total(&self) -> usize {
+        self.1.load(Ordering::Relaxed)
+    }
+
+    fn handler(&self) -> Arc<dyn Handler> {
+        let calls = self.clone();
+        Arc::new(move |call: Call| -> quadrille_runtime::handler::BoxFuture<'static, _> {
+            let calls = calls.clone();
+            Box::pin(async move { calls.answer(&call).await })
+        })
+    }
+
+    async fn answer(&self, call: &Call) -> Result<Reply, HandlerError> {
+        let id = call.correlation_id.clone();
+        *self.0.lock().expect("no panic while locked").entry(id.clone()).or_default() += 1;
+        self.1.fetch_add(1, Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_millis(fastrand::u64(0..10))).await;
+        match id.split('-').next() {
+            Some("poison") => Err(HandlerError::Undecodable("not an order".into())),
+            Some("broken") => Err(HandlerError::retryable("down for good")),
+            Some("flaky") if call.attempt < 3 => Err(HandlerError::retryable("down for a while")),
+            _ => Ok(Reply::Done(vec![Emitted {
+                event: "PaymentTaken".into(),
+                content_type: None,
+                value: id.into_bytes(),
+            }])),
+        }
+    }
+}
+
+/// One step, `charge`, listening to `OrderPlaced`.
+struct Mesh<'a> {
+    cluster: &'a Cluster,
+    names: Names,
+    settings: Settings,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Mesh<'_> {
+    fn create(cluster: &Cluster) -> Result<Mesh<'_>> {
+        let mut settings = Settings::new(cluster.bootstrap(), [])?;
+        settings.session_timeout = Duration::from_secs(6);
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let mesh = Mesh { cluster, names: Names::new(cluster.unique("shop")), settings, runtime };
+        let spec = mesh.spec();
+        let mut wanted = BTreeMap::from([
+            (mesh.payments(), PARTITIONS),
+            (mesh.names.dead("charge"), PARTITIONS),
+            (mesh.names.ledger("charge"), PARTITIONS),
+            (mesh.names.facts("payment"), spec.saga_partitions),
+        ]);
+        wanted.extend(spec.inputs());
+        let topic = |(name, partitions): (String, u32)| Topic { name, partitions, config: BTreeMap::new() };
+        topics::create(&mesh.settings, &wanted.into_iter().map(topic).collect::<Vec<_>>(), 1)?;
+        let inputs: Vec<_> = spec.inputs().into_iter().map(topic).map(|t| (t, From::Earliest)).collect();
+        let group = mesh.names.group("payment");
+        ensure!(topics::write_first_positions(&mesh.settings, &group, &inputs)? == 8);
+        ensure!(topics::write_first_positions(&mesh.settings, &group, &inputs)? == 0, "written once");
+        Ok(mesh)
+    }
+
+    fn orders(&self) -> String {
+        format!("{}.orders", self.names.mesh())
+    }
+
+    fn payments(&self) -> String {
+        format!("{}.payments", self.names.mesh())
+    }
+
+    fn spec(&self) -> ServiceSpec {
+        let event = |topic: String, owner, starts: Option<&str>| EventSpec {
+            topic,
+            partitions: PARTITIONS,
+            owner,
+            starts: starts.map(Into::into),
+            flow: Some("order".into()),
+        };
+        ServiceSpec {
+            names: self.names.clone(),
+            service: "payment".into(),
+            definition: Definition { version: 1, hash: "test".into() },
+            saga_partitions: 2,
+            record_bytes_max: 1_000_000,
+            events: BTreeMap::from([
+                ("OrderPlaced".into(), event(self.orders(), Owner::Foreign, Some("order"))),
+                ("PaymentTaken".into(), event(self.payments(), Owner::Mesh, None)),
+            ]),
+            steps: vec![StepSpec {
+                name: "charge".into(),
+                listens_to: Some("OrderPlaced".into()),
+                partitions: PARTITIONS,
+                emits: BTreeSet::from(["PaymentTaken".into()]),
+                rejects: BTreeSet::new(),
+                undo_emits: None,
+                retry: Policy { tries: 3, wait_min_ms: 5, wait_max_ms: 20 },
+                timeout_ms: 1_000,
+                concurrency: 16,
+                carries: BTreeSet::new(),
+                keeps_ledger: true,
+            }],
+        }
+    }
+
+    fn start(&self, calls: &Calls, instance: &str) -> Result<Service> {
+        let config = ServiceConfig {
+            settings: self.settings.clone(),
+            spec: self.spec(),
+            handlers: BTreeMap::from([("charge".to_owned(), calls.handler())]),
+            lanes: 1,
+            instance: Some(instance.to_owned()),
+            drain: Duration::from_secs(5),
+        };
+        Ok(Service::start(config, self.runtime.handle())?)
+    }
+
+    fn producer(&self, partitioner: &str) -> Result<ThreadedProducer<DefaultProducerContext>> {
+        Ok(config(self.cluster).set("partitioner", partitioner).set("linger.ms", "5").create()?)
+    }
+
+    /// Sends orders, each with an event ID of its own, and says how many lie where murmur2 would not put them.
+    fn publish(&self, numbers: std::ops::Range<usize>, partitioner: &str) -> Result<usize> {
+        let (producer, topic) = (self.producer(partitioner)?, self.orders());
+        for number in numbers.clone() {
+            let id = format!("{partitioner}-{number}-{}", fastrand::u32(..));
+            let header = Header { key: "ce_id", value: Some(&id) };
+            let key = format!("order-{number}");
+            let record =
+                BaseRecord::to(&topic).key(&key).payload("order").headers(OwnedHeaders::new().insert(header));
+            producer.send(record).map_err(|(error, _)| error)?;
+        }
+        producer.flush(PATIENCE)?;
+        let home = |key: &str| quadrille_types::partition::of_key(key.as_bytes(), PARTITIONS) as i32;
+        let all = read_to_end(self.cluster, &self.orders(), Isolation::ReadCommitted)?;
+        Ok(all.iter().filter(|record| record.partition != home(&record.key)).count())
+    }
+
+    fn send(&self, key: &str, value: Option<&str>) -> Result<()> {
+        let producer = self.producer("murmur2_random")?;
+        let (topic, mut record) = (self.orders(), BaseRecord::<str, str>::to("").key(key));
+        record.topic = &topic;
+        record.payload = value;
+        producer.send(record).map_err(|(error, _)| error)?;
+        Ok(producer.flush(PATIENCE)?)
+    }
+
+    /// Waits until the group has committed everything in its inputs, `orders` records of the orders topic among them.
+    fn until_settled(&self, orders: usize) -> Result<()> {
+        eventually(Duration::from_secs(40), "the group stands at the end of its inputs", || {
+            let sent = read_to_end(self.cluster, &self.orders(), Isolation::ReadCommitted)?;
+            ensure!(sent.len() == orders, "{} records were sent, not {orders}", sent.len());
+            self.spec().inputs().keys().try_for_each(|topic| self.is_done_with(topic))
+        })
+    }
+
+    /// Behind the last record there may be markers, which nobody commits.
+    fn is_done_with(&self, topic: &str) -> Result<()> {
+        let committed = committed_offsets(self.cluster, &self.names.group("payment"), topic)?;
+        for record in read_to_end(self.cluster, topic, Isolation::ReadCommitted)? {
+            let at = committed[record.partition as usize];
+            ensure!(at > Some(record.offset), "{topic}/{} stands at {at:?}", record.partition);
+        }
+        Ok(())
+    }
+}
