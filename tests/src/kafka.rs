@@ -131,7 +131,7 @@ impl Kafka {
         fs::write(self.settings(), settings)?;
         let mut format = self.kit.command("-Xmx128m", &[], "kafka.tools.StorageTool");
         format.args(["format", "--standalone", "-t", &cluster_id(), "-c"]).arg(self.settings());
-        run_to_end("kafka format", format, &self.log(), START_LIMIT)?;
+        run_to_end("kafka format", format, &self.folder.join("format.log"), START_LIMIT)?;
         self.ports = Some((port, controller_port));
         self.bootstrap = format!("127.0.0.1:{port}");
         Ok(())

@@ -132,12 +132,13 @@ pub fn run_to_end(name: &str, command: Command, log: &Path, limit: Duration) -> 
     Ok(())
 }
 
-/// The last lines of a file, for messages.
+/// The last lines of a file, for messages; long ones are cut at 300 characters.
 pub fn tail(file: &Path, lines: usize) -> String {
     let text = fs::read(file).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
     let all: Vec<&str> = text.lines().collect();
     let last = &all[all.len().saturating_sub(lines)..];
-    format!("--- {} (last {} of {} lines)\n{}", file.display(), last.len(), all.len(), last.join("\n"))
+    let shown: Vec<String> = last.iter().map(|line| line.chars().take(300).collect()).collect();
+    format!("--- {} (last {} of {} lines)\n{}", file.display(), last.len(), all.len(), shown.join("\n"))
 }
 
 /// From now on this process dies when the one that started it does.

@@ -4,9 +4,11 @@ mod command;
 mod counts;
 mod purity;
 mod test;
+mod workspace;
 
+use std::env;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::{env, path::Path};
 
 use anyhow::{Context, Result, bail};
 
@@ -50,11 +52,12 @@ fn run(args: &[String]) -> Result<bool> {
 }
 
 /// Works from the repository root, wherever it was called. A relative target folder keeps its meaning.
-fn enter_root() -> Result<std::path::PathBuf> {
+fn enter_root() -> Result<PathBuf> {
     if let Some(target) = env::var_os("CARGO_TARGET_DIR") {
         command::set_target_dir(std::path::absolute(target)?);
     }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in the repository root")?;
+    let xtask = env::var_os("CARGO_MANIFEST_DIR").context("call it as `cargo xtask`")?;
+    let root = Path::new(&xtask).parent().context("xtask lies in the repository root")?;
     env::set_current_dir(root).with_context(|| format!("cannot enter {}", root.display()))?;
     Ok(root.to_owned())
 }

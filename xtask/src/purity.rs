@@ -4,24 +4,20 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
-use serde_json::Value;
 
 use crate::command::{ask, cargo};
+use crate::workspace::{Crate, members, scratch};
 
 const PLANTED: &str = "\nfn _planted() -> std::time::Instant {\n    std::time::Instant::now()\n}\n";
 
-/// A pure crate: its name and its folder.
-struct Crate {
-    name: String,
-    folder: PathBuf,
-}
-
 /// Runs the checks. Without a pure crate there is nothing to check.
 pub(crate) fn check(root: &Path) -> Result<()> {
-    let crates = pure_crates(root)?;
+    let crates = members(root, "crates/pure")?;
+    let folders = crate_folders(&root.join("crates/pure"))?;
+    ensure!(folders == crates.len(), "{folders} crates lie below crates/pure, {} are members", crates.len());
     if crates.is_empty() {
         println!("there is no crate below crates/pure yet");
         return Ok(());
@@ -41,36 +37,10 @@ pub(crate) fn check(root: &Path) -> Result<()> {
     planted_clock_is_refused(root, &crates[0])
 }
 
-/// A folder for what tasks write, below cargo's target folder.
-pub(crate) fn scratch(root: &Path) -> Result<PathBuf> {
-    let metadata = metadata(root)?;
-    let target = metadata["target_directory"].as_str().context("cargo metadata names no target folder")?;
-    let folder = Path::new(target).join("xtask");
-    fs::create_dir_all(&folder)?;
-    Ok(folder)
-}
-
-fn metadata(root: &Path) -> Result<Value> {
-    let mut command = cargo(["metadata", "--format-version", "1", "--no-deps"]);
-    command.current_dir(root);
-    let (good, json, errors) = ask(command)?;
-    ensure!(good, "cargo metadata failed\n{errors}");
-    Ok(serde_json::from_str(&json)?)
-}
-
-fn pure_crates(root: &Path) -> Result<Vec<Crate>> {
-    let metadata = metadata(root)?;
-    let pure = root.join("crates/pure");
-    let mut crates = Vec::new();
-    for package in metadata["packages"].as_array().into_iter().flatten() {
-        let manifest = Path::new(package["manifest_path"].as_str().context("a package without a manifest")?);
-        let folder = manifest.parent().context("a manifest without a folder")?;
-        if folder.starts_with(&pure) {
-            let name = package["name"].as_str().context("a package without a name")?.to_owned();
-            crates.push(Crate { name, folder: folder.to_owned() });
-        }
-    }
-    Ok(crates)
+/// How many folders right below this one are crates.
+fn crate_folders(folder: &Path) -> Result<usize> {
+    let entries = fs::read_dir(folder)?.collect::<Result<Vec<_>, _>>()?;
+    Ok(entries.iter().filter(|entry| entry.path().join("Cargo.toml").exists()).count())
 }
 
 /// One name a line; `#` begins a comment.

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::command::{self, cargo, run_watched, shown};
 use crate::counts::Counts;
-use crate::purity;
+use crate::{purity, workspace};
 
 /// The end-to-end run writes its counts into the file that this variable names.
 const REPORT: &str = "QUADRILLE_IT_REPORT";
@@ -78,7 +78,7 @@ fn unit_tests(wanted: &Wanted, counts: &mut Counts) -> Result<()> {
 }
 
 fn promises(root: &Path, wanted: &Wanted, counts: &mut Counts) -> Result<()> {
-    let report = purity::scratch(root)?.join("it-report.json");
+    let report = workspace::scratch(root)?.join("it-report.json");
     let _ = fs::remove_file(&report);
     // The whole workspace is named so that dependencies have the features that the unit tests built them with.
     let outcome = tests(&["test", "--workspace", "--test", "it"], wanted, counts, Some(&report));
