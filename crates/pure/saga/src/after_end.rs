@@ -1,0 +1,70 @@
+//! Facts about a run that has its outcome: they change no outcome. A success that the outcome does not account for is
+//! undone, if the run was, and its record is kept.
+
+use quadrille_types::command::Command;
+use quadrille_types::fact::{Body, Fact, Outcome, StepResult};
+use quadrille_types::ids::Action as Effect;
+
+use crate::answers::is_genuine;
+use crate::definition::{Flow, Step};
+use crate::state::{End, Ended};
+use crate::transition::{Action, Flag, Transition, Unmatched};
+
+pub(crate) fn fact(flow: &Flow, ended: &mut Ended, fact: &Fact) -> Transition {
+    match &fact.body {
+        Body::Started(_) => unmatched(Unmatched::Duplicate),
+        Body::Observed(event) if flow.is_start(&event.event) => unmatched(Unmatched::Duplicate),
+        Body::Observed(_) => unmatched(Unmatched::Late),
+        Body::Step(result) => answer(flow, ended, fact, result),
+    }
+}
+
+fn answer(flow: &Flow, ended: &mut Ended, fact: &Fact, result: &StepResult) -> Transition {
+    let Some(step) = flow.step(&result.step) else { return unmatched(Unmatched::Unknown) };
+    match &result.result {
+        Outcome::Succeeded { .. } if !is_genuine(flow, fact.lineage.run, step, result) => {
+            unmatched(Unmatched::Contradictory)
+        }
+        Outcome::Succeeded { .. } if ended.knows(result.activation) => unmatched(Unmatched::Duplicate),
+        Outcome::Succeeded { .. } => late_success(step, ended, fact, result),
+        Outcome::UndoExhausted { .. } => {
+            let (step, activation) = (step.name.clone(), result.activation);
+            let mut transition = unmatched(Unmatched::Late);
+            transition.actions.insert(0, Action::Flag(Flag::Stuck { step, activation }));
+            transition
+        }
+        _ => unmatched(Unmatched::Late),
+    }
+}
+
+fn late_success(step: &Step, ended: &mut Ended, fact: &Fact, result: &StepResult) -> Transition {
+    ended.learn(result.activation);
+    let mut transition = unmatched(Unmatched::Late);
+    transition.changed.head = true;
+    if ended.end == End::Compensated && step.undo.is_some() {
+        transition.actions.insert(0, Action::Undo(undo(fact, result)));
+    }
+    transition
+}
+
+fn undo(fact: &Fact, result: &StepResult) -> Command {
+    let inputs = match &result.result {
+        Outcome::Succeeded { inputs, .. } => inputs.clone(),
+        _ => Vec::new(),
+    };
+    Command {
+        lineage: fact.lineage.clone(),
+        step: result.step.clone(),
+        activation: result.activation,
+        trigger: result.trigger.clone(),
+        action: Effect::Undo,
+        inputs,
+        causation_id: None,
+        deadline_ms: None,
+        traceparent: fact.traceparent.clone(),
+    }
+}
+
+fn unmatched(reason: Unmatched) -> Transition {
+    Transition { actions: vec![Action::Unmatched(reason)], ..Transition::default() }
+}
