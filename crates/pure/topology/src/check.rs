@@ -1,0 +1,73 @@
+//! Fourth stage: does the flow work? One small pass per kind of mistake; each reads the mesh and adds what it finds.
+
+mod events;
+mod joins;
+mod loops;
+mod misplaced;
+mod outcomes;
+mod partitions;
+mod reach;
+mod runs;
+mod undo;
+
+use crate::diagnostic::{Report, Span};
+use crate::flow::Flow;
+use crate::mesh::Mesh;
+use crate::yaml::Node;
+
+/// What every pass reads.
+pub(crate) struct Checked<'m> {
+    pub(crate) mesh: &'m Mesh,
+    pub(crate) flow: Flow,
+    root: &'m Node,
+}
+
+impl Checked<'_> {
+    /// The place of a step's field; of the step's name if it isn't written.
+    fn step(&self, step: &str, field: &str) -> Span {
+        self.root.place(&["steps", step, field])
+    }
+
+    /// The place of an event in a step's field.
+    fn step_event(&self, step: &str, field: &str, event: &str) -> Span {
+        self.root.place_of(&["steps", step, field], event)
+    }
+
+    /// The place where a step names an event as an output.
+    fn output(&self, step: &str, event: &str) -> Span {
+        let fields = ["emits", "rejects", "exhausted"];
+        let named = fields.iter().find_map(|field| self.root.scalar_at(&["steps", step, field], event));
+        named.unwrap_or_else(|| self.root.place(&["steps", step]))
+    }
+
+    /// The place of a saga's field; of the saga's name if it isn't written.
+    fn saga(&self, saga: &str, field: &str) -> Span {
+        self.root.place(&["sagas", saga, field])
+    }
+
+    /// The place of an event in a saga's field.
+    fn saga_event(&self, saga: &str, field: &str, event: &str) -> Span {
+        self.root.place_of(&["sagas", saga, field], event)
+    }
+
+    /// The place of an event's declaration.
+    fn event(&self, event: &str) -> Span {
+        self.root.place(&["events", event])
+    }
+}
+
+/// Checks the flow of a mesh whose names are all known.
+pub(crate) fn check(root: &Node, mesh: &Mesh, report: &mut Report) {
+    let checked = Checked { mesh, flow: Flow::of(mesh), root };
+    events::check(&checked, report);
+    partitions::check(&checked, report);
+    misplaced::check(&checked, report);
+    outcomes::check_roles(&checked, report);
+    let reachable = reach::check(&checked, report);
+    if loops::check(&checked, &reachable, report) {
+        return;
+    }
+    joins::check(&checked, report);
+    undo::check(&checked, report);
+    outcomes::check(&checked, report);
+}

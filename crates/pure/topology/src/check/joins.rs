@@ -1,0 +1,44 @@
+//! Joins whose events exclude each other.
+
+use crate::codes;
+use crate::diagnostic::{Diagnostic, Report, Span};
+use crate::mesh::{Group, Trigger};
+
+use super::Checked;
+
+pub(super) fn check(checked: &Checked<'_>, report: &mut Report) {
+    for step in checked.mesh.steps.values() {
+        if let Trigger::All(events) = &step.when {
+            let place = |event: &str| checked.step_event(&step.name, "when", event);
+            check_join(checked, &format!("`{}` can never run", step.name), events, &place, report);
+        }
+    }
+    for saga in checked.mesh.sagas.values() {
+        if let Group::All(events) = &saga.completes {
+            let place = |event: &str| checked.saga_event(&saga.name, "completes", event);
+            check_join(checked, &format!("saga `{}` can never complete", saga.name), events, &place, report);
+        }
+    }
+}
+
+fn check_join(
+    checked: &Checked<'_>,
+    consequence: &str,
+    events: &[String],
+    place: &dyn Fn(&str) -> Span,
+    report: &mut Report,
+) {
+    for (index, one) in events.iter().enumerate() {
+        for other in &events[index + 1..] {
+            if checked.flow.events_exclude(checked.mesh, one, other) {
+                let message = format!("{consequence}: `{one}` and `{other}` exclude each other");
+                report.add(
+                    Diagnostic::new(codes::NEVER_JOINS, place(other), message)
+                        .label("never in the same run")
+                        .related(place(one), "as this")
+                        .help("wait for one of them, or let two steps wait for one each"),
+                );
+            }
+        }
+    }
+}

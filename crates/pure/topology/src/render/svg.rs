@@ -1,0 +1,3 @@
+pub fn svg(_: &crate::Graph) -> String {
+    String::new()
+}

@@ -1,0 +1,26 @@
+//! What reads our output.
+
+use std::io::{self, IsTerminal, Write};
+
+use quadrille_topology::render::Style;
+
+/// Colour on a terminal, unless the environment asks for none (<https://no-color.org>).
+pub(crate) fn style(stream: &impl IsTerminal) -> Style {
+    let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    if stream.is_terminal() && !unwanted { Style::Colour } else { Style::Plain }
+}
+
+/// Writes data to stdout.
+///
+/// # Errors
+/// When stdout can't be written, for example because its reader has gone.
+pub(crate) fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    Ok(out.flush()?)
+}
+
+/// Whether the reader of our output has gone, as in `quadrille ... | head`.
+pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
+}
