@@ -5,14 +5,16 @@ use std::sync::{Arc, Once};
 use apache_avro::Schema;
 use apache_avro::reader::datum::GenericDatumReader;
 use apache_avro::schema::ResolvedSchema;
+use apache_avro::types::Value;
 use apache_avro::writer::datum::GenericDatumWriter;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
 use crate::error::DataError;
-use crate::json;
+use crate::json::{self, Path};
 use crate::names::Names;
+use crate::resolve::Resolution;
 use crate::skim;
 
 /// What the decoder may allocate for one field; Kafka's records are far smaller, and `skim` has checked lengths.
@@ -25,7 +27,8 @@ pub struct Codec {
     text: String,
     root: &'static Schema,
     names: Names<'static>,
-    resolved: Vec<&'static Schema>,
+    /// Texts, to tell whether two codecs are the same.
+    referenced: Vec<String>,
     reader: GenericDatumReader<'static>,
     writer: GenericDatumWriter<'static>,
 }
@@ -57,11 +60,11 @@ impl Codec {
         });
         let texts: Vec<&str> = referenced.iter().map(AsRef::as_ref).collect();
         // The parser asserts some things about its input, which comes from others here.
-        let parsed = std::panic::catch_unwind(|| Schema::parse_str_with_list(text, texts));
+        let parsed = std::panic::catch_unwind(|| Schema::parse_str_with_list(text, &texts));
         let parsed = parsed.map_err(|_| schema_error("the parser gave up"))?;
-        let (root, referenced) = parsed.map_err(schema_error)?;
-        let mut schemas: Vec<&'static Schema> = Vec::with_capacity(referenced.len() + 1);
-        schemas.extend(referenced.into_iter().map(|schema| &*Box::leak(Box::new(schema))));
+        let (root, others) = parsed.map_err(schema_error)?;
+        let mut schemas: Vec<&'static Schema> = Vec::with_capacity(others.len() + 1);
+        schemas.extend(others.into_iter().map(|schema| &*Box::leak(Box::new(schema))));
         let root: &'static Schema = Box::leak(Box::new(root));
         schemas.push(root);
         let resolve = || ResolvedSchema::new_with_schemata(schemas.clone()).map_err(schema_error);
@@ -73,7 +76,7 @@ impl Codec {
             names: Names::of(schemas.iter().copied()),
             reader: reader.map_err(schema_error)?,
             writer: writer.map_err(schema_error)?,
-            resolved: schemas,
+            referenced: texts.into_iter().map(str::to_owned).collect(),
         })
     }
 
@@ -158,8 +161,8 @@ impl Codec {
 pub struct Resolver {
     writer: Arc<Codec>,
     reader: Arc<Codec>,
-    /// `None` when both schemas are the same: the faster way is taken.
-    resolving: Option<GenericDatumReader<'static>>,
+    /// The faster way is taken then.
+    same: bool,
 }
 
 impl std::fmt::Debug for Resolver {
@@ -170,21 +173,10 @@ impl std::fmt::Debug for Resolver {
 
 impl Resolver {
     /// A resolver from `writer`'s schema to `reader`'s. Whether the two fit is seen with the data.
-    ///
-    /// # Errors
-    /// [`DataError::Schema`].
-    pub fn new(writer: Arc<Codec>, reader: Arc<Codec>) -> Result<Resolver, DataError> {
-        if writer.text == reader.text && writer.resolved == reader.resolved {
-            return Ok(Resolver { writer, reader, resolving: None });
-        }
-        let resolve = |codec: &Codec| ResolvedSchema::new_with_schemata(codec.resolved.clone()).map_err(schema_error);
-        let resolving = GenericDatumReader::builder(writer.root)
-            .resolved_writer_schemata(resolve(&writer)?)
-            .reader_schema(reader.root)
-            .resolved_reader_schemata(resolve(&reader)?)
-            .build()
-            .map_err(schema_error)?;
-        Ok(Resolver { writer, reader, resolving: Some(resolving) })
+    pub fn new(writer: Arc<Codec>, reader: Arc<Codec>) -> Resolver {
+        let same = Arc::ptr_eq(&writer, &reader)
+            || (writer.text == reader.text && writer.referenced == reader.referenced);
+        Resolver { writer, reader, same }
     }
 
     /// A bare datum of the writer's schema as a Rust value that fits the reader's.
@@ -192,15 +184,12 @@ impl Resolver {
     /// # Errors
     /// [`DataError::Datum`], [`DataError::Resolution`], [`DataError::Serde`].
     pub fn decode<T: DeserializeOwned>(&self, datum: &[u8]) -> Result<T, DataError> {
-        match &self.resolving {
-            None => self.reader.decode(datum),
-            Some(resolving) => {
-                // Written again and read by the reader's schema, so that a type is read by one set of rules.
-                let value = self.resolve(resolving, datum)?;
-                let resolved = self.reader.writer.write_value_to_vec(value).map_err(resolution_error)?;
-                self.reader.reader.read_deser(&mut resolved.as_slice()).map_err(serde_error)
-            }
+        if self.same {
+            return self.reader.decode(datum);
         }
+        // Written again and read by the reader's schema, so that a type is read by one set of rules.
+        let resolved = self.reader.writer.write_value_to_vec(self.resolve(datum)?).map_err(resolution_error)?;
+        self.reader.reader.read_deser(&mut resolved.as_slice()).map_err(serde_error)
     }
 
     /// A bare datum of the writer's schema as plain JSON of the reader's.
@@ -208,21 +197,17 @@ impl Resolver {
     /// # Errors
     /// [`DataError::Datum`], [`DataError::Resolution`].
     pub fn decode_json(&self, datum: &[u8]) -> Result<Json, DataError> {
-        match &self.resolving {
-            None => self.reader.decode_json(datum),
-            Some(resolving) => {
-                json::from_avro(self.resolve(resolving, datum)?, self.reader.root, &self.reader.names)
-            }
+        if self.same {
+            return self.reader.decode_json(datum);
         }
+        json::from_avro(self.resolve(datum)?, self.reader.root, &self.reader.names)
     }
 
-    fn resolve(
-        &self,
-        resolving: &GenericDatumReader<'static>,
-        datum: &[u8],
-    ) -> Result<apache_avro::types::Value, DataError> {
+    fn resolve(&self, datum: &[u8]) -> Result<Value, DataError> {
         self.writer.check(datum)?;
-        resolving.read_value(&mut &*datum).map_err(resolution_error)
+        let value = self.writer.reader.read_value(&mut &*datum).map_err(serde_error)?;
+        let resolution = Resolution { writer: &self.writer.names, reader: &self.reader.names };
+        resolution.value(value, self.writer.root, self.reader.root, &Path::root())
     }
 }
 

@@ -7,6 +7,10 @@
 //!   synchronous and take a read lock at most.
 //! * [`Encoder`] and [`Decoder`]: framed values to and from records.
 //!
+//! # Rust types
+//! A struct or enum has to have the short name of the record or enum it stands for; say
+//! `#[serde(rename = "OrderPlaced")]` where it has another.
+//!
 //! # Plain JSON
 //! Handlers in any language send and get JSON that looks like the data, not Avro's own JSON encoding:
 //!
@@ -30,6 +34,7 @@ mod error;
 mod json;
 mod names;
 mod registry;
+mod resolve;
 mod skim;
 pub mod wire;
 

@@ -7,7 +7,8 @@ mod to_avro;
 mod union;
 
 pub(crate) use from_avro::from_avro;
-pub(crate) use to_avro::to_avro;
+pub(crate) use path::Path;
+pub(crate) use to_avro::{default_value, to_avro, whole_value};
 
 #[cfg(test)]
 mod tests;

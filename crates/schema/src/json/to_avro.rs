@@ -34,6 +34,15 @@ pub(crate) fn to_avro(json: &Json, schema: &Schema, names: &Names<'_>) -> Conver
     Converter { names, steps: &steps, bytes: Bytes::Base64 }.value(json, schema, &Path::root())
 }
 
+/// The default of a field, which stands inside a schema, as a value of the field's schema.
+///
+/// # Errors
+/// [`DataError::Json`]: the default does not fit.
+pub(crate) fn default_value(json: &Json, schema: &Schema, names: &Names<'_>) -> Converted {
+    let steps = Cell::new(0);
+    Converter { names, steps: &steps, bytes: Bytes::Latin1 }.value(json, schema, &Path::root())
+}
+
 /// How bytes are written in JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Bytes {
@@ -266,18 +275,23 @@ fn integer(json: &Json, schema: &Schema, path: &Path<'_>) -> Converted {
     let whole = |n: f64| (n.fract() == 0.0 && n.abs() <= MAX_EXACT).then_some(n as i64);
     let n = json.as_i64().or_else(|| json.as_f64().and_then(whole));
     let n = n.ok_or_else(|| expected("a whole number of 64 bits", json, path))?;
-    let int = || i32::try_from(n).map_err(|_| path.fail(format!("{n} does not fit into 32 bits")));
-    Ok(match schema {
-        Schema::Int => Value::Int(int()?),
-        Schema::Date => Value::Date(int()?),
-        Schema::TimeMillis => Value::TimeMillis(int()?),
-        Schema::TimeMicros => Value::TimeMicros(n),
-        Schema::TimestampMillis => Value::TimestampMillis(n),
-        Schema::TimestampMicros => Value::TimestampMicros(n),
-        Schema::TimestampNanos => Value::TimestampNanos(n),
-        Schema::LocalTimestampMillis => Value::LocalTimestampMillis(n),
-        Schema::LocalTimestampMicros => Value::LocalTimestampMicros(n),
-        Schema::LocalTimestampNanos => Value::LocalTimestampNanos(n),
-        _ => Value::Long(n),
-    })
+    whole_value(n, schema).ok_or_else(|| path.fail(format!("{n} does not fit into 32 bits")))
+}
+
+/// A whole number as a value of an int, a long or a logical type of these; `None` if it is too large.
+pub(crate) fn whole_value(n: i64, schema: &Schema) -> Option<Value> {
+    let int = i32::try_from(n).ok();
+    match schema {
+        Schema::Int => int.map(Value::Int),
+        Schema::Date => int.map(Value::Date),
+        Schema::TimeMillis => int.map(Value::TimeMillis),
+        Schema::TimeMicros => Some(Value::TimeMicros(n)),
+        Schema::TimestampMillis => Some(Value::TimestampMillis(n)),
+        Schema::TimestampMicros => Some(Value::TimestampMicros(n)),
+        Schema::TimestampNanos => Some(Value::TimestampNanos(n)),
+        Schema::LocalTimestampMillis => Some(Value::LocalTimestampMillis(n)),
+        Schema::LocalTimestampMicros => Some(Value::LocalTimestampMicros(n)),
+        Schema::LocalTimestampNanos => Some(Value::LocalTimestampNanos(n)),
+        _ => Some(Value::Long(n)),
+    }
 }

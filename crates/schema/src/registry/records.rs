@@ -78,7 +78,8 @@ impl Decoder {
     pub async fn prepare(&self, header: Option<&[u8]>, value: &[u8]) -> Result<(), Error> {
         let (id, _) = wire::locate(header, value)?;
         let writer = self.schemas.load(id).await?;
-        self.resolver(id, writer).map(drop)
+        self.resolver(id, writer);
+        Ok(())
     }
 
     /// A record's value as a Rust value.
@@ -105,13 +106,13 @@ impl Decoder {
             return Ok((resolver.clone(), datum));
         }
         let writer = self.schemas.get(id).ok_or(Error::NotLoaded { id })?;
-        Ok((self.resolver(id, writer)?, datum))
+        Ok((self.resolver(id, writer), datum))
     }
 
-    fn resolver(&self, id: u32, writer: Arc<Codec>) -> Result<Arc<Resolver>, Error> {
+    fn resolver(&self, id: u32, writer: Arc<Codec>) -> Arc<Resolver> {
         let reader = self.reader.clone().unwrap_or_else(|| writer.clone());
-        let resolver = Arc::new(Resolver::new(writer, reader)?);
+        let resolver = Arc::new(Resolver::new(writer, reader));
         let mut resolvers = self.resolvers.write().unwrap_or_else(PoisonError::into_inner);
-        Ok(resolvers.entry(id).or_insert(resolver).clone())
+        resolvers.entry(id).or_insert(resolver).clone()
     }
 }
