@@ -24,13 +24,17 @@ pub(crate) fn unreadable(reader: &Parsed, writer: &Parsed, who: Reader) -> Vec<F
         findings: Vec::new(),
     };
     walk.schema(&reader.root, &writer.root, &Place::default());
+    if walk.is_exhausted() {
+        walk.findings.clear();
+        walk.find(Rule::TooComplex, &Place::default());
+    }
     walk.findings
 }
 
 /// Chains of types longer than this are refused: the walk recurses along them.
 const MAX_DEPTH: usize = 128;
 /// Comparisons in one walk; unions of thousands of types would take minutes.
-const MAX_STEPS: usize = 100_000;
+const MAX_STEPS: usize = 50_000;
 
 /// Full names of a reader's and a writer's type.
 type Pair<'s> = (&'s str, &'s str);
@@ -69,6 +73,10 @@ struct Walk<'s> {
 
 impl<'s> Walk<'s> {
     fn schema(&mut self, reader: &'s Schema, writer: &'s Schema, place: &Place) {
+        self.steps += 1;
+        if self.is_exhausted() {
+            return;
+        }
         let reader = follow(reader, &self.reader);
         let writer = follow(writer, &self.writer);
         if let Some(pair) = pair(reader, writer) {
@@ -77,8 +85,7 @@ impl<'s> Walk<'s> {
             }
             self.entered.push(pair);
         }
-        self.steps += 1;
-        if self.depth >= MAX_DEPTH || self.steps > MAX_STEPS {
+        if self.depth >= MAX_DEPTH {
             return self.find(Rule::TooComplex, place);
         }
         self.depth += 1;
@@ -98,6 +105,11 @@ impl<'s> Walk<'s> {
             (Schema::Enum(r), Schema::Enum(w)) => self.symbols(reader, writer, (r, w), place),
             _ => self.simple(reader, writer, place),
         }
+    }
+
+    /// From here on all is taken for readable, to come to an end; that it was too much is what gets told.
+    fn is_exhausted(&self) -> bool {
+        self.steps > MAX_STEPS
     }
 
     /// One branch of the writer's union (or its only type) against the reader, a union or not.
@@ -125,6 +137,9 @@ impl<'s> Walk<'s> {
     /// True if `reader` reads `writer`; leaves no trace.
     fn try_schema(&mut self, reader: &'s Schema, writer: &'s Schema) -> bool {
         let pair = pair(follow(reader, &self.reader), follow(writer, &self.writer));
+        if self.is_exhausted() {
+            return true;
+        }
         if pair.is_some_and(|pair| self.unreadable.contains(&pair)) {
             return false;
         }
