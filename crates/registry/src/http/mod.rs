@@ -1,0 +1,111 @@
+//! The REST API: routes, and what all of them share.
+
+mod answer;
+mod body;
+mod compatibility;
+mod config;
+mod schemas;
+mod subjects;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post};
+use serde::Deserialize;
+
+use crate::error::Error;
+use crate::service::Service;
+use crate::store::{Answer, Command};
+pub(crate) use answer::Reply;
+
+/// Larger bodies are refused; the largest schemas seen in the wild have some hundred kilobytes.
+const MAX_BODY_BYTES: usize = 1024 * 1024;
+
+pub(crate) type Shared = axum::extract::State<Arc<Service>>;
+
+pub(crate) fn router(service: Arc<Service>) -> Router {
+    Router::new()
+        .route("/", get(root))
+        .route("/subjects", get(subjects::list))
+        .route("/subjects/{subject}", post(subjects::look_up).delete(subjects::delete))
+        .route("/subjects/{subject}/versions", get(subjects::versions).post(subjects::register))
+        .route("/subjects/{subject}/versions/{version}", get(subjects::version).delete(subjects::delete_version))
+        .route("/subjects/{subject}/versions/{version}/schema", get(subjects::version_text))
+        .route("/subjects/{subject}/versions/{version}/referencedby", get(subjects::referenced_by))
+        .route("/schemas", get(schemas::list))
+        .route("/schemas/types", get(schemas::types))
+        .route("/schemas/ids/{id}", get(schemas::by_id))
+        .route("/schemas/ids/{id}/schema", get(schemas::text))
+        .route("/schemas/ids/{id}/versions", get(schemas::versions))
+        .route("/schemas/ids/{id}/subjects", get(schemas::subjects))
+        .route("/compatibility/subjects/{subject}/versions", post(compatibility::with_all))
+        .route("/compatibility/subjects/{subject}/versions/{version}", post(compatibility::with_version))
+        .route("/config", get(config::level).put(config::set_level).delete(config::reset_level))
+        .route(
+            "/config/{subject}",
+            get(config::subject_level).put(config::set_subject_level).delete(config::reset_subject_level),
+        )
+        .route("/mode", get(config::mode).put(config::set_mode).delete(config::reset_mode))
+        .route(
+            "/mode/{subject}",
+            get(config::subject_mode).put(config::set_subject_mode).delete(config::reset_subject_mode),
+        )
+        .fallback(unknown)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .with_state(service)
+}
+
+async fn root() -> Reply {
+    Reply::json(&serde_json::json!({}))
+}
+
+async fn unknown() -> Error {
+    Error::Http { status: 404, message: "HTTP 404 Not Found".to_owned() }
+}
+
+async fn wrong_method() -> Error {
+    Error::Http { status: 405, message: "HTTP 405 Method Not Allowed".to_owned() }
+}
+
+/// The query parameters that the API knows; others are ignored, as clients send some for newer servers.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Flags {
+    deleted: bool,
+    deleted_only: bool,
+    permanent: bool,
+    verbose: bool,
+    default_to_global: bool,
+    fetch_max_id: bool,
+    latest_only: bool,
+    subject: Option<String>,
+    subject_prefix: Option<String>,
+    offset: usize,
+    limit: Option<i64>,
+}
+
+impl Flags {
+    fn scope(&self) -> crate::store::Scope {
+        use crate::store::Scope;
+        match (self.deleted_only, self.deleted) {
+            (true, _) => Scope::OnlyDeleted,
+            (false, true) => Scope::All,
+            (false, false) => Scope::Live,
+        }
+    }
+}
+
+/// Runs work that parses schemas or waits for the device where it holds up no other request.
+async fn blocking<T: Send + 'static>(
+    service: Arc<Service>,
+    work: impl FnOnce(&Service) -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    let done = tokio::task::spawn_blocking(move || work(&service)).await;
+    done.unwrap_or_else(|_| Err(Error::Http { status: 500, message: "the request failed".to_owned() }))
+}
+
+async fn run(service: Arc<Service>, command: Command) -> Result<Answer, Error> {
+    blocking(service, move |service| service.run(command)).await
+}
