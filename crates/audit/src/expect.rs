@@ -1,0 +1,266 @@
+//! The expectations file: what the inputs of a flow are, and what each outcome demands of each participant.
+//!
+//! A human writes it beside the topology file and does not derive it from it: it is the second opinion.
+//!
+//! ```yaml
+//! flow: order
+//! inputs:
+//!   - topic: orders
+//!     schema: ../schemas/order_placed.avsc # from this file's folder; without it values are JSON objects
+//! outcomes_topic: shop.sagas.outcomes
+//! dead_letters: { prefix: shop.dead. } # or { topics: [ … ] }
+//! events: [stock, payments, shipments] # watched by the concurrent reader, with the topics above
+//! participants: [stock, payment, shipping]
+//! outcomes:
+//!   completed:
+//!     stock: { do: 1, undo: 0 }
+//!     payment: { do: 1, undo: 0 }
+//!     shipping: { do: 1, undo: 0 }
+//!   compensated:
+//!     stock: balanced # whatever was done is undone
+//!     payment: balanced
+//!     shipping: never # nothing was ever done
+//! ```
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::{fmt, fs, io};
+
+use serde::Deserialize;
+
+/// A file of expectations that cannot be used. Not retryable.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It is not of the shape above.
+    #[error("{path}: {message}")]
+    Shape {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        message: String,
+    },
+    /// An outcome says nothing about a participant, or something about an unknown one.
+    #[error("outcome {outcome} and the participants do not match: {participant} stands in one of them only")]
+    Participants {
+        /// The outcome.
+        outcome: String,
+        /// The participant.
+        participant: String,
+    },
+    /// Without it there is nothing to compare.
+    #[error("{0} is empty")]
+    Empty(&'static str),
+}
+
+/// The expectations of one flow.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Expectations {
+    /// Name of the flow; outcomes of other flows are none of its business.
+    pub flow: String,
+    /// Topics whose records start sagas.
+    pub inputs: Vec<Input>,
+    /// Topic with one record for each saga that ended.
+    pub outcomes_topic: String,
+    /// Topics with records that were given up.
+    pub dead_letters: DeadLetters,
+    /// Other topics that the mesh writes to, for the search for phantoms.
+    #[serde(default)]
+    pub events: Vec<String>,
+    /// Who has effects.
+    pub participants: Vec<String>,
+    /// What each outcome demands of each participant.
+    pub outcomes: BTreeMap<String, BTreeMap<String, Demand>>,
+}
+
+/// One input topic.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    /// The topic.
+    pub topic: String,
+    /// File with the Avro schema that its values, in Confluent's wire format, can be read by. None: JSON objects.
+    pub schema: Option<PathBuf>,
+    /// Header with the identity; a record without it is identified by its key.
+    #[serde(default = "correlation_header")]
+    pub identity_header: String,
+}
+
+fn correlation_header() -> String {
+    "ce_correlationid".to_owned()
+}
+
+/// Which topics hold dead letters.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeadLetters {
+    /// All topics whose name begins so; there may be none.
+    Prefix(String),
+    /// Exactly these.
+    Topics(Vec<String>),
+}
+
+/// What an outcome demands of one participant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum Demand {
+    /// A word for the usual cases.
+    Word(Word),
+    /// Exact numbers of applied effects.
+    Counts(Counts),
+}
+
+/// The usual demands when nothing shall be left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Word {
+    /// Each activation is undone as often as it was done, be it never.
+    Balanced,
+    /// Nothing was ever done.
+    Never,
+}
+
+/// Exact numbers of applied effects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Counts {
+    /// How many effects.
+    #[serde(rename = "do")]
+    pub dos: u32,
+    /// How many compensations.
+    #[serde(rename = "undo", default)]
+    pub undos: u32,
+}
+
+impl Demand {
+    /// Whether the demand is that no effect stands at the end.
+    pub fn leaves_nothing(self) -> bool {
+        match self {
+            Self::Word(_) => true,
+            Self::Counts(counts) => counts.dos == counts.undos,
+        }
+    }
+}
+
+impl fmt::Display for Demand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Word(Word::Balanced) => f.write_str("balanced"),
+            Self::Word(Word::Never) => f.write_str("never"),
+            Self::Counts(Counts { dos, undos }) => write!(f, "do {dos}, undo {undos}"),
+        }
+    }
+}
+
+impl Expectations {
+    /// Reads a file. Paths in it count from its folder.
+    pub fn load(path: &Path) -> Result<Self, Error> {
+        let text = fs::read_to_string(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+        let shape = |message| Error::Shape { path: path.to_owned(), message };
+        let mut expectations = Self::parse(&text).map_err(|error| match error {
+            Error::Shape { message, .. } => shape(message),
+            other => shape(other.to_string()),
+        })?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        for schema in expectations.inputs.iter_mut().filter_map(|input| input.schema.as_mut()) {
+            *schema = folder.join(&schema);
+        }
+        Ok(expectations)
+    }
+
+    /// Reads YAML, of which JSON is a part. Paths are left as they are.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let options = serde_saphyr::options! { strict_booleans: true };
+        let expectations: Self = serde_saphyr::from_str_with_options(text, options)
+            .map_err(|error| Error::Shape { path: PathBuf::new(), message: error.to_string() })?;
+        expectations.check()?;
+        Ok(expectations)
+    }
+
+    /// The most effects that any outcome demands of `participant`, and at least 1: more of them for one identity are
+    /// too many whatever the outcome.
+    pub fn most(&self, participant: &str) -> u32 {
+        let counts = |demand: &Demand| match demand {
+            Demand::Word(_) => 1,
+            Demand::Counts(counts) => counts.dos,
+        };
+        self.outcomes
+            .values()
+            .filter_map(|demands| demands.get(participant))
+            .map(counts)
+            .max()
+            .unwrap_or(1)
+            .max(1)
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        let empty = [
+            ("inputs", self.inputs.is_empty()),
+            ("participants", self.participants.is_empty()),
+            ("outcomes", self.outcomes.is_empty()),
+        ];
+        if let Some((what, _)) = empty.into_iter().find(|(_, empty)| *empty) {
+            return Err(Error::Empty(what));
+        }
+        for (outcome, demands) in &self.outcomes {
+            let unsaid = self.participants.iter().find(|name| !demands.contains_key(*name));
+            let unknown = demands.keys().find(|name| !self.participants.contains(name));
+            if let Some(participant) = unsaid.or(unknown) {
+                return Err(Error::Participants {
+                    outcome: outcome.clone(),
+                    participant: participant.clone(),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINIMAL: &str = "
+        flow: f
+        inputs: [{ topic: in }]
+        outcomes_topic: out
+        dead_letters: { prefix: dead. }
+        participants: [a, b]
+        outcomes:
+          completed: { a: { do: 1, undo: 0 }, b: { do: 3 } }
+          compensated: { a: balanced, b: never }";
+
+    #[test]
+    fn demands_are_words_or_numbers() {
+        let read = Expectations::parse(MINIMAL).unwrap();
+        assert_eq!(read.outcomes["completed"]["b"].to_string(), "do 3, undo 0");
+        assert_eq!(read.outcomes["compensated"]["a"], Demand::Word(Word::Balanced));
+        assert_eq!(read.outcomes["compensated"]["b"], Demand::Word(Word::Never));
+        assert_eq!((read.most("a"), read.most("b")), (1, 3));
+        assert_eq!(read.inputs[0].identity_header, "ce_correlationid");
+    }
+
+    #[test]
+    fn a_file_that_leaves_something_open_is_refused() {
+        let cases = [
+            ("b: never", "c: never", "b stands in one of them only"),
+            ("b: never", "b: never, c: never", "c stands in one of them only"),
+            ("[{ topic: in }]", "[]", "inputs is empty"),
+            ("flow: f", "flow: f\n        flo: g", "flo"),
+            ("b: never", "b: sometimes", "did not match"),
+            ("do: 3", "do: 3, dont: 1", "did not match"),
+        ];
+        for (old, new, message) in cases {
+            let error = Expectations::parse(&MINIMAL.replace(old, new)).unwrap_err().to_string();
+            assert!(error.contains(message), "{new}: {error}");
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! The judge, fed with honest evidence and then with each fault that it must not let pass.
+
+mod honest;
+
+use honest::{HONEST, dead_letter, effect, evidence, expectations, input, outcome};
+use quadrille_audit::evidence::{Action, Evidence, Position};
+use quadrille_audit::judge::{Kind, Rules, judge};
+use quadrille_audit::report::{self, Counters};
+
+fn line(evidence: &Evidence) -> String {
+    report::line(&judge(evidence, &expectations(), Rules::default()), Counters::default())
+}
+
+/// Plants a fault in honest evidence, and says what the judge must count then; all other counters stay 0.
+fn planted(fault: impl FnOnce(&mut Evidence), counters: &[(Kind, u64)]) {
+    let mut evidence = evidence();
+    fault(&mut evidence);
+    let verdict = judge(&evidence, &expectations(), Rules::default());
+    for kind in Kind::ALL {
+        let wanted = counters.iter().find(|(k, _)| *k == kind).map_or(0, |(_, n)| *n);
+        let named = report::offenders(&verdict);
+        assert_eq!(verdict.count(kind), wanted, "{}\n{named}", kind.as_str());
+    }
+    assert!(!verdict.is_valid());
+    assert!(line(&evidence).ends_with("| INVALID"));
+    let lost = verdict.count(Kind::Lost);
+    assert_eq!(verdict.accepted, verdict.effect_once + verdict.dlt + lost);
+}
+
+fn at(topic: &str, offset: i64) -> Position {
+    Position { topic: topic.into(), partition: 0, offset }
+}
+
+#[test]
+fn honest_evidence_is_valid() {
+    assert_eq!(line(&evidence()), HONEST);
+}
+
+#[test]
+fn copies_of_an_input_are_accepted_once() {
+    let mut evidence = evidence();
+    evidence.inputs.push(input(90, Some("good")));
+    evidence.inputs.push(input(91, Some("good")));
+    assert_eq!(line(&evidence), HONEST);
+}
+
+#[test]
+fn an_outcome_dropped() {
+    let fault = |e: &mut Evidence| e.outcomes.retain(|o| o.identity != "good");
+    planted(fault, &[(Kind::Lost, 1), (Kind::Unsettled, 1)]);
+}
+
+#[test]
+fn an_effect_doubled() {
+    let fault = |e: &mut Evidence| e.effects.push(effect(90, "payment", "good", Action::Do));
+    planted(fault, &[(Kind::Lost, 1), (Kind::DupEffect, 1)]);
+}
+
+#[test]
+fn an_effect_doubled_under_another_activation() {
+    let fault = |e: &mut Evidence| {
+        let mut second = effect(90, "payment", "good", Action::Do);
+        second.activation = "another".into();
+        e.effects.push(second);
+    };
+    planted(fault, &[(Kind::Lost, 1), (Kind::DupEffect, 1)]);
+}
+
+#[test]
+fn a_compensation_doubled() {
+    let fault = |e: &mut Evidence| e.effects.push(effect(90, "stock", "declined", Action::Undo));
+    planted(fault, &[(Kind::Lost, 1), (Kind::DupEffect, 1), (Kind::Leaked, 1)]);
+}
+
+#[test]
+fn an_undo_skipped() {
+    let fault = |e: &mut Evidence| {
+        e.effects.retain(|f| !(f.identity == "declined" && f.action == Action::Undo));
+    };
+    planted(fault, &[(Kind::Lost, 1), (Kind::Leaked, 1)]);
+}
+
+#[test]
+fn a_do_after_its_undo() {
+    let fault = |e: &mut Evidence| e.effects.push(effect(90, "stock", "declined", Action::Do));
+    planted(fault, &[(Kind::Lost, 1), (Kind::DupEffect, 1), (Kind::Leaked, 1), (Kind::AfterUndo, 1)]);
+}
+
+#[test]
+fn a_do_after_an_undo_that_found_nothing() {
+    let fault = |e: &mut Evidence| {
+        let mut undo = effect(90, "payment", "no-stock", Action::Undo);
+        undo.applied = false;
+        undo.activation = "late".into();
+        let mut late = effect(91, "payment", "no-stock", Action::Do);
+        late.activation = "late".into();
+        e.effects.extend([undo, late]);
+    };
+    planted(fault, &[(Kind::Lost, 1), (Kind::DupEffect, 1), (Kind::Leaked, 1), (Kind::AfterUndo, 1)]);
+}
+
+#[test]
+fn an_order_lost_with_all_its_traces() {
+    let fault = |e: &mut Evidence| {
+        e.outcomes.retain(|o| o.identity != "good");
+        e.effects.retain(|f| f.identity != "good");
+    };
+    planted(fault, &[(Kind::Lost, 1), (Kind::Unsettled, 1)]);
+}
+
+#[test]
+fn an_input_without_any_trace() {
+    let fault = |e: &mut Evidence| e.inputs.push(input(90, Some("never-heard-of")));
+    planted(fault, &[(Kind::Lost, 1), (Kind::Unsettled, 1)]);
+}
+
+#[test]
+fn an_input_that_never_reached_its_topic() {
+    let rules = Rules { sent: Some(6), ..Rules::default() };
+    let verdict = judge(&evidence(), &expectations(), rules);
+    assert_eq!(verdict.count(Kind::Unexplained), 1);
+    assert!(judge(&evidence(), &expectations(), Rules { sent: Some(5), ..rules }).is_valid());
+}
+
+#[test]
+fn two_equal_outcomes() {
+    let fault = |e: &mut Evidence| e.outcomes.push(outcome(90, "good", "completed"));
+    planted(fault, &[(Kind::DualOutcome, 1)]);
+}
+
+#[test]
+fn two_contradicting_outcomes() {
+    let fault = |e: &mut Evidence| e.outcomes.push(outcome(90, "good", "compensated"));
+    planted(fault, &[(Kind::DualOutcome, 1), (Kind::Lost, 1), (Kind::Leaked, 3)]);
+}
+
+#[test]
+fn an_undo_without_a_do_that_stands() {
+    let fault = |e: &mut Evidence| {
+        let mut undo = effect(90, "payment", "declined", Action::Undo);
+        undo.activation = "never-done".into();
+        e.effects.push(undo);
+    };
+    planted(fault, &[(Kind::Lost, 1), (Kind::Leaked, 1)]);
+}
+
+#[test]
+fn a_compensation_of_another_activation_balances_nothing() {
+    let fault = |e: &mut Evidence| {
+        let undo = e.effects.iter_mut().find(|f| f.identity == "declined" && f.action == Action::Undo);
+        undo.unwrap().activation = "another".into();
+    };
+    planted(fault, &[(Kind::Lost, 1), (Kind::Leaked, 2)]);
+}
+
+#[test]
+fn shipped_though_compensated() {
+    let fault = |e: &mut Evidence| e.effects.push(effect(90, "shipping", "declined", Action::Do));
+    planted(fault, &[(Kind::Lost, 1), (Kind::Leaked, 1)]);
+}
+
+#[test]
+fn shipped_and_taken_back_though_it_should_never_have_been() {
+    let fault = |e: &mut Evidence| {
+        e.effects.push(effect(90, "shipping", "declined", Action::Do));
+        e.effects.push(effect(91, "shipping", "declined", Action::Undo));
+    };
+    planted(fault, &[(Kind::Lost, 1)]);
+}
+
+#[test]
+fn completed_without_an_effect_that_it_demands() {
+    let fault = |e: &mut Evidence| {
+        e.effects.retain(|f| !(f.identity == "good" && f.participant == "shipping"));
+    };
+    planted(fault, &[(Kind::Lost, 1)]);
+}
+
+#[test]
+fn an_effect_later_than_its_outcome() {
+    let fault = |e: &mut Evidence| {
+        let ship = e.effects.iter_mut().find(|f| f.identity == "good" && f.participant == "shipping");
+        ship.unwrap().at_ms = honest::ENDED_AT_MS + 1;
+    };
+    planted(fault, &[(Kind::Unsettled, 1)]);
+}
+
+#[test]
+fn a_difference_of_clocks_is_allowed_where_it_is_declared() {
+    let mut evidence = evidence();
+    evidence.effects[0].at_ms = honest::ENDED_AT_MS + 40;
+    let rules = |clock_slack_ms| Rules { clock_slack_ms, ..Rules::default() };
+    assert!(!judge(&evidence, &expectations(), rules(39)).is_valid());
+    assert!(judge(&evidence, &expectations(), rules(40)).is_valid());
+}
+
+#[test]
+fn an_undecodable_input_without_a_dead_letter() {
+    let fault = |e: &mut Evidence| e.dead_letters.clear();
+    planted(fault, &[(Kind::Lost, 2)]);
+}
+
+#[test]
+fn a_record_that_a_concurrent_reader_saw_and_that_is_gone() {
+    let fault = |e: &mut Evidence| {
+        let gone = e.seen.as_ref().unwrap()[0].clone();
+        e.read.remove(&gone);
+    };
+    planted(fault, &[(Kind::Phantom, 1)]);
+}
+
+#[test]
+fn a_record_that_is_another_one_now() {
+    let fault = |e: &mut Evidence| e.seen.as_mut().unwrap()[0].content += 1;
+    planted(fault, &[(Kind::Phantom, 1)]);
+}
+
+#[test]
+fn an_effect_and_an_outcome_that_no_input_explains() {
+    let fault = |e: &mut Evidence| {
+        e.effects.push(effect(90, "payment", "stranger", Action::Do));
+        e.outcomes.push(outcome(90, "foreigner", "completed"));
+    };
+    planted(fault, &[(Kind::Unexplained, 2)]);
+}
+
+#[test]
+fn an_effect_of_an_unknown_participant() {
+    let fault = |e: &mut Evidence| e.effects.push(effect(90, "bank", "good", Action::Do));
+    planted(fault, &[(Kind::Unexplained, 1)]);
+}
+
+#[test]
+fn an_outcome_that_cannot_be_read() {
+    let fault = |e: &mut Evidence| e.unreadable.push((at("outcomes", 90), "not an outcome".into()));
+    planted(fault, &[(Kind::Unexplained, 1)]);
+}
+
+#[test]
+fn an_outcome_that_is_not_declared() {
+    let fault = |e: &mut Evidence| {
+        e.outcomes.iter_mut().for_each(|o| {
+            if o.identity == "good" {
+                o.name = "killed".into();
+            }
+        })
+    };
+    planted(fault, &[(Kind::Lost, 1)]);
+}
+
+#[test]
+fn no_input_at_all_proves_nothing() {
+    let fault = |e: &mut Evidence| *e = Evidence::default();
+    planted(fault, &[(Kind::Unexplained, 1)]);
+}
+
+#[test]
+fn an_input_that_was_given_up_is_dead_lettered_and_its_saga_unsettled() {
+    let mut evidence = evidence();
+    evidence.inputs.push(input(90, Some("held")));
+    evidence.dead_letters.push(dead_letter("dead.charge", 90, Some(("orders", 90)), Some("held")));
+    let verdict = judge(&evidence, &expectations(), Rules::default());
+    assert_eq!((verdict.dlt, verdict.count(Kind::Lost), verdict.stuck), (3, 0, 0));
+    assert_eq!(verdict.count(Kind::Unsettled), 1);
+
+    evidence.dead_letters.last_mut().unwrap().undo = true;
+    assert_eq!(judge(&evidence, &expectations(), Rules::default()).stuck, 1);
+}
+
+#[test]
+fn an_input_that_several_steps_refused_is_one_dead_letter() {
+    let mut evidence = evidence();
+    evidence.dead_letters.push(dead_letter("dead.reserve", 90, Some(("orders", 10)), Some("k")));
+    assert_eq!(line(&evidence), HONEST);
+}
+
+#[test]
+fn a_moved_copy_is_matched_by_its_bytes_as_often_as_one_topic_has_it() {
+    let mut evidence = evidence();
+    evidence.dead_letters.clear();
+    let mut moved = |topic: &str, offset: i64| {
+        let mut letter = dead_letter(topic, offset, Some(("control.reserve", offset)), None);
+        letter.content = honest::BROKEN;
+        evidence.dead_letters.push(letter);
+    };
+    moved("dead.reserve", 0);
+    moved("dead.charge", 0);
+    let verdict = judge(&evidence, &expectations(), Rules::default());
+    assert_eq!((verdict.dlt, verdict.count(Kind::Lost)), (1, 1));
+
+    let mut second = dead_letter("dead.charge", 1, Some(("control.charge", 1)), None);
+    second.content = honest::BROKEN;
+    evidence.dead_letters.push(second);
+    assert_eq!(line(&evidence), HONEST);
+}
