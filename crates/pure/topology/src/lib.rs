@@ -11,6 +11,7 @@
 //!   ([`codes`]), a place and what to do.
 //! - [`Mesh`] is what the step runtime and the coordinator run by.
 //! - [`Graph`] says who triggers what and why; [`render`] draws it.
+//! - [`lower`] gives services and the coordinator their own views of the mesh.
 //! - [`json_schema`] is the JSON Schema of the file, for editors.
 //!
 //! The crate is pure: it gets bytes, and a function that looks up schema files. Nothing here knows of a file
@@ -23,6 +24,7 @@
 pub mod codes;
 pub mod diagnostic;
 pub mod graph;
+pub mod lower;
 pub mod mesh;
 pub mod render;
 pub mod schemas;

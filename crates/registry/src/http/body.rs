@@ -100,13 +100,18 @@ impl SchemaBody {
         match self.schema_type.as_deref() {
             None | Some("" | "AVRO") => {}
             Some(other) => {
-                return Err(Error::invalid_schema(format!("schema type '{other}' is not supported: AVRO only")));
+                return Err(Error::invalid_schema(format!(
+                    "schema type '{other}' is not supported: AVRO only"
+                )));
             }
         }
         for (name, value) in [("metadata", &self.metadata), ("ruleSet", &self.rule_set)] {
-            let empty = value.as_ref().is_none_or(|v| v.is_null() || v.as_object().is_some_and(|o| o.is_empty()));
+            let empty =
+                value.as_ref().is_none_or(|v| v.is_null() || v.as_object().is_some_and(|o| o.is_empty()));
             if !empty {
-                return Err(Error::invalid_schema(format!("{name} is not supported by the embedded registry")));
+                return Err(Error::invalid_schema(format!(
+                    "{name} is not supported by the embedded registry"
+                )));
             }
         }
         let references = self.references.unwrap_or_default().into_iter().map(ReferenceBody::reference);

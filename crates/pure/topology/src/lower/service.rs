@@ -1,0 +1,88 @@
+//! What a step service runs by.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use quadrille_step::retry::Policy;
+use quadrille_step::spec::{EventSpec, Owner, ServiceSpec, StepSpec};
+use quadrille_types::Definition;
+use quadrille_types::topics::Names;
+
+use crate::mesh::{self, Mesh, Step};
+
+/// Partitions of every topic that is keyed by saga: facts, journal, state, outcomes.
+pub const SAGA_PARTITIONS: u32 = 4;
+
+/// Largest record that is written, in bytes: below the 1,048,588 that brokers take by default.
+const RECORD_BYTES_MAX: usize = 1_000_000;
+
+/// Hexadecimal digits of the mesh's hash that travel in every event.
+const HASH_DIGITS: usize = 16;
+
+/// The name of what the file means, as events carry it.
+pub fn definition(mesh: &Mesh) -> Definition {
+    let hash = mesh.hash.chars().take(HASH_DIGITS).collect();
+    Definition { version: u32::try_from(mesh.version).unwrap_or(u32::MAX), hash }
+}
+
+/// The view of `service`; None if no step names it.
+pub fn service_spec(mesh: &Mesh, service: &str) -> Option<ServiceSpec> {
+    let steps: Vec<_> = mesh.steps_of(service).map(|step| step_spec(mesh, step)).collect();
+    (!steps.is_empty()).then(|| ServiceSpec {
+        names: Names::new(&mesh.name),
+        service: service.to_owned(),
+        definition: definition(mesh),
+        saga_partitions: SAGA_PARTITIONS,
+        record_bytes_max: RECORD_BYTES_MAX,
+        events: mesh
+            .events
+            .values()
+            .map(|event| (event.name.clone(), event_spec(mesh, event)))
+            .collect::<BTreeMap<_, _>>(),
+        steps,
+    })
+}
+
+fn event_spec(mesh: &Mesh, event: &mesh::Event) -> EventSpec {
+    let emitting = mesh.emitters(&event.name).find_map(|step| step.saga.clone());
+    let awaiting = mesh.sagas.values().find(|saga| mesh.ingested_for(saga).contains(event.name.as_str()));
+    EventSpec {
+        topic: event.topic.clone(),
+        partitions: mesh.topics.get(&event.topic).map_or(1, |topic| topic.partitions),
+        owner: match event.owner {
+            mesh::Owner::Foreign => Owner::Foreign,
+            mesh::Owner::Service(_) => Owner::Mesh,
+        },
+        starts: mesh.started_by(&event.name).next().map(|saga| saga.name.clone()),
+        flow: emitting.or_else(|| awaiting.map(|saga| saga.name.clone())),
+    }
+}
+
+fn step_spec(mesh: &Mesh, step: &Step) -> StepSpec {
+    let names = |list: &[String]| list.iter().cloned().collect::<BTreeSet<_>>();
+    let listens_to = step.is_choreographed().then(|| step.when.events().first().cloned()).flatten();
+    let foreign = |name: &String| mesh.events.get(name).is_some_and(|e| e.owner == mesh::Owner::Foreign);
+    StepSpec {
+        name: step.name.clone(),
+        partitions: step_partitions(mesh, step),
+        emits: names(step.emits.events()),
+        rejects: names(&step.rejects),
+        undo_emits: step.undo.as_ref().map(|undo| names(&undo.emits)),
+        retry: Policy {
+            tries: step.retry.tries,
+            wait_min_ms: step.retry.wait_ms_min,
+            wait_max_ms: step.retry.wait_ms_max,
+        },
+        timeout_ms: step.timeout_ms,
+        concurrency: step.concurrency as usize,
+        carries: mesh.events_kept().into_iter().map(str::to_owned).collect(),
+        keeps_ledger: listens_to.as_ref().is_some_and(foreign),
+        listens_to,
+    }
+}
+
+/// Partitions of a step's control topic, ledger and dead-letter topic: those of its input, so that one lane owns them
+/// together; for a join the most that any of its inputs has.
+pub(crate) fn step_partitions(mesh: &Mesh, step: &Step) -> u32 {
+    let inputs = mesh.inputs(step).filter_map(|event| mesh.topics.get(&event.topic));
+    inputs.map(|topic| topic.partitions).max().unwrap_or(1)
+}
