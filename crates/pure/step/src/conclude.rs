@@ -4,7 +4,7 @@
 use quadrille_types::dead_letter::{self, DeadLetter, Reason};
 use quadrille_types::envelope::Envelope;
 use quadrille_types::fact::{Body, EventRef, Fact, Outcome, Payload, StepResult};
-use quadrille_types::ids::Action;
+use quadrille_types::ids::{Action, Trigger};
 use quadrille_types::{format, partition};
 
 use crate::plan::Work;
@@ -53,8 +53,32 @@ pub struct Concluded<'a> {
     pub now_ms: i64,
 }
 
+impl Concluded<'_> {
+    /// Whether the activation is known from now on, so that copies of its event are dropped.
+    pub fn is_remembered(&self, spec: &ServiceSpec) -> bool {
+        spec.steps[self.work.step].keeps_ledger && self.work.action == Action::Do && !self.is_garbage()
+    }
+
+    /// Bytes that claim to be a start event and are none. They must neither settle nor use up the activation that a good
+    /// copy sets off.
+    fn is_garbage(&self) -> bool {
+        let unreadable = matches!(self.answer, Answer::Failed { reason: Reason::Undecodable, .. });
+        unreadable && matches!(self.work.trigger, Trigger::Start | Trigger::Record(_))
+    }
+}
+
 /// The records that `concluded` leaves, in the order in which they are to be written.
 pub fn conclude(spec: &ServiceSpec, concluded: Concluded<'_>) -> Vec<OutRecord> {
+    let apart;
+    let concluded = match (&concluded.work.lineage, concluded.is_garbage()) {
+        (Some(lineage), true) => {
+            let trigger = Trigger::Record(concluded.work.origin.to_string());
+            let activation = lineage.run.activation(&spec.steps[concluded.work.step].name, &trigger);
+            apart = Work { activation, trigger, ..concluded.work.clone() };
+            Concluded { work: &apart, ..concluded }
+        }
+        _ => concluded,
+    };
     let step = &spec.steps[concluded.work.step];
     let answer = checked(spec, step, &concluded);
     let mut out = match &answer {
@@ -62,7 +86,7 @@ pub fn conclude(spec: &ServiceSpec, concluded: Concluded<'_>) -> Vec<OutRecord> 
         Answer::Failed { reason, message } => vec![dead(spec, step, &concluded, *reason, message)],
     };
     out.extend(fact(spec, step, &concluded, &answer));
-    if step.keeps_ledger && concluded.work.action == Action::Do {
+    if concluded.is_remembered(spec) {
         out.push(ledger(spec, step, &concluded));
     }
     out
