@@ -45,7 +45,12 @@ impl Answer {
     /// The status or the error code is another.
     pub fn refused(&self, status: u16, code: u64) -> anyhow::Result<()> {
         let answered = (self.status, self.body["error_code"].as_u64());
-        ensure!(answered == (status, Some(code)), "expected {status}/{code}, got {} {}", self.status, self.body);
+        ensure!(
+            answered == (status, Some(code)),
+            "expected {status}/{code}, got {} {}",
+            self.status,
+            self.body
+        );
         ensure!(self.body["message"].is_string(), "no message: {}", self.body);
         Ok(())
     }
@@ -84,7 +89,13 @@ impl Context {
     ///
     /// # Errors
     /// There was no answer.
-    pub async fn ask(&self, method: &str, path: &str, content_type: &str, body: &str) -> anyhow::Result<Answer> {
+    pub async fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        content_type: &str,
+        body: &str,
+    ) -> anyhow::Result<Answer> {
         let method = reqwest::Method::from_bytes(method.as_bytes())?;
         let url = format!("{}{path}", self.base_url);
         let mut request = self.client.request(method, url);

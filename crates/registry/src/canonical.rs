@@ -7,8 +7,19 @@
 use serde_json::{Map, Value};
 
 const PRIMITIVES: [&str; 8] = ["null", "boolean", "int", "long", "float", "double", "bytes", "string"];
-const ORDER: [&str; 11] =
-    ["type", "name", "namespace", "doc", "fields", "symbols", "items", "values", "size", "default", "aliases"];
+const ORDER: [&str; 11] = [
+    "type",
+    "name",
+    "namespace",
+    "doc",
+    "fields",
+    "symbols",
+    "items",
+    "values",
+    "size",
+    "default",
+    "aliases",
+];
 const FIELD_ORDER: [&str; 6] = ["name", "type", "doc", "default", "order", "aliases"];
 
 /// The compact text of a schema that has been parsed successfully.
@@ -21,7 +32,9 @@ pub(crate) fn text(schema: &Value) -> String {
 fn write_schema(schema: &Value, namespace: &str, out: &mut String) {
     match schema {
         Value::String(name) => write_reference(name, namespace, out),
-        Value::Array(branches) => write_list(branches, out, |branch, out| write_schema(branch, namespace, out)),
+        Value::Array(branches) => {
+            write_list(branches, out, |branch, out| write_schema(branch, namespace, out))
+        }
         Value::Object(attributes) => write_complex(attributes, namespace, out),
         // Not a schema: it was refused before it came here.
         other => out.push_str(&other.to_string()),

@@ -17,7 +17,9 @@ pub enum Error {
     SubjectSoftDeleted { subject: String },
     #[error("Subject '{subject}' was not deleted first before being permanently deleted")]
     SubjectNotSoftDeleted { subject: String },
-    #[error("Subject '{subject}' Version {version} was soft deleted.Set permanent=true to delete permanently")]
+    #[error(
+        "Subject '{subject}' Version {version} was soft deleted.Set permanent=true to delete permanently"
+    )]
     VersionSoftDeleted { subject: String, version: u32 },
     #[error("Subject '{subject}' Version {version} was not deleted first before being permanently deleted")]
     VersionNotSoftDeleted { subject: String, version: u32 },

@@ -31,7 +31,9 @@ pub enum JournalError {
         path: PathBuf,
     },
     /// A line before the last is not what was written.
-    #[error("{path}, line {line} is damaged ({reason}): restore the file from a copy, or remove it to start empty")]
+    #[error(
+        "{path}, line {line} is damaged ({reason}): restore the file from a copy, or remove it to start empty"
+    )]
     Damaged {
         /// The journal.
         path: PathBuf,
@@ -116,7 +118,8 @@ fn fold(content: &[u8], path: &Path) -> Result<(State, usize), JournalError> {
     let mut good = 0;
     for (index, line) in content.split_inclusive(|byte| *byte == b'\n').enumerate() {
         let end = good + line.len();
-        let damaged = |reason: String| JournalError::Damaged { path: path.to_owned(), line: index + 1, reason };
+        let damaged =
+            |reason: String| JournalError::Damaged { path: path.to_owned(), line: index + 1, reason };
         match check_line(line) {
             Err(_) if end == content.len() => return Ok((state, good)),
             Err(reason) => return Err(damaged(reason.to_owned())),

@@ -167,7 +167,10 @@ pub struct Resolver {
 
 impl std::fmt::Debug for Resolver {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Resolver").field("writer", &self.writer).field("reader", &self.reader).finish_non_exhaustive()
+        f.debug_struct("Resolver")
+            .field("writer", &self.writer)
+            .field("reader", &self.reader)
+            .finish_non_exhaustive()
     }
 }
 
@@ -188,7 +191,8 @@ impl Resolver {
             return self.reader.decode(datum);
         }
         // Written again and read by the reader's schema, so that a type is read by one set of rules.
-        let resolved = self.reader.writer.write_value_to_vec(self.resolve(datum)?).map_err(resolution_error)?;
+        let resolved =
+            self.reader.writer.write_value_to_vec(self.resolve(datum)?).map_err(resolution_error)?;
         self.reader.reader.read_deser(&mut resolved.as_slice()).map_err(serde_error)
     }
 

@@ -147,7 +147,9 @@ impl RegistryError {
     pub fn is_retryable(&self) -> bool {
         matches!(
             self,
-            RegistryError::Unreachable { .. } | RegistryError::Timeout { .. } | RegistryError::Unavailable { .. }
+            RegistryError::Unreachable { .. }
+                | RegistryError::Timeout { .. }
+                | RegistryError::Unavailable { .. }
         )
     }
 }

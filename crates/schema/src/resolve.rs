@@ -79,7 +79,9 @@ impl Resolution<'_> {
             let written = names.into_iter().find_map(|name| w.fields.iter().position(|f| f.name == *name));
             let value = written.and_then(|index| Some((index, values.get_mut(index)?.take()?)));
             let value = match (value, &field.default) {
-                (Some((index, value)), _) => self.value(value, &w.fields[index].schema, &field.schema, &here)?,
+                (Some((index, value)), _) => {
+                    self.value(value, &w.fields[index].schema, &field.schema, &here)?
+                }
                 (None, Some(default)) => json::default_value(default, &field.schema, self.reader)?,
                 (None, None) => return Err(fail(&here, "not written, and the reader has no default")),
             };
@@ -97,7 +99,8 @@ impl Resolution<'_> {
         if let Some(name) = w.name() {
             return position(&|r| same_kind(r) && r.name() == Some(name)).or_else(|| {
                 let short = |r: &Schema| r.name().is_some_and(|r| r.name() == name.name());
-                let alias = |r: &Schema| r.aliases().is_some_and(|a| a.iter().any(|a| a.name() == name.name()));
+                let alias =
+                    |r: &Schema| r.aliases().is_some_and(|a| a.iter().any(|a| a.name() == name.name()));
                 position(&|r| same_kind(r) && (short(r) || alias(r)))
             });
         }
@@ -152,7 +155,11 @@ impl Kind {
         use Kind::{Bytes, Double, Float, Int, Long, String};
         matches!(
             (self, reader),
-            (Int, Long | Float | Double) | (Long, Float | Double) | (Float, Double) | (Bytes, String) | (String, Bytes)
+            (Int, Long | Float | Double)
+                | (Long, Float | Double)
+                | (Float, Double)
+                | (Bytes, String)
+                | (String, Bytes)
         )
     }
 }
@@ -179,7 +186,9 @@ fn leaf(value: Value, w: &Schema, r: &Schema) -> Option<Result<Value, String>> {
             _ => return None,
         },
         (Value::Decimal(value), Schema::Bytes) => Value::Bytes(<Vec<u8>>::try_from(&value).ok()?),
-        (Value::Bytes(bytes) | Value::Fixed(_, bytes), Schema::Decimal(_)) => Value::Decimal(Decimal::from(bytes)),
+        (Value::Bytes(bytes) | Value::Fixed(_, bytes), Schema::Decimal(_)) => {
+            Value::Decimal(Decimal::from(bytes))
+        }
         (Value::Bytes(bytes), Schema::String) => match String::from_utf8(bytes) {
             Ok(text) => Value::String(text),
             Err(_) => return Some(Err("bytes that are not UTF-8 can't be read as a string".to_owned())),
@@ -194,7 +203,9 @@ fn leaf(value: Value, w: &Schema, r: &Schema) -> Option<Result<Value, String>> {
         (Value::Float(value), Schema::Double) => Value::Double(f64::from(value)),
         (value @ (Value::Null | Value::Boolean(_) | Value::Float(_) | Value::Double(_)), _) => value,
         (value @ Value::Bytes(_), Schema::Bytes) | (value @ Value::String(_), Schema::String) => value,
-        (value @ Value::Uuid(_), Schema::Uuid(_)) | (value @ Value::Duration(_), Schema::Duration(_)) => value,
+        (value @ Value::Uuid(_), Schema::Uuid(_)) | (value @ Value::Duration(_), Schema::Duration(_)) => {
+            value
+        }
         (value @ Value::BigDecimal(_), Schema::BigDecimal) => value,
         _ => return None,
     }))

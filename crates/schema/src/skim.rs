@@ -152,7 +152,9 @@ impl<'s> Skim<'s, '_> {
             Schema::Bytes
             | Schema::BigDecimal
             | Schema::Uuid(UuidSchema::Bytes)
-            | Schema::Decimal(DecimalSchema { inner: InnerDecimalSchema::Bytes, .. }) => self.bytes().map(drop),
+            | Schema::Decimal(DecimalSchema { inner: InnerDecimalSchema::Bytes, .. }) => {
+                self.bytes().map(drop)
+            }
             Schema::String | Schema::Uuid(UuidSchema::String) => self.text(),
             Schema::Fixed(fixed)
             | Schema::Duration(fixed)
@@ -165,16 +167,15 @@ impl<'s> Skim<'s, '_> {
                 let index = self.index(union.variants().len(), "branch")?;
                 self.value(&union.variants()[index])
             }
-            Schema::Array(array) => {
-                self.blocks(|skim, index| skim.nested(Step::Item(index), &array.items))
-            }
+            Schema::Array(array) => self.blocks(|skim, index| skim.nested(Step::Item(index), &array.items)),
             Schema::Map(map) => self.blocks(|skim, _| {
                 skim.text()?;
                 skim.nested(Step::Value, &map.types)
             }),
-            Schema::Record(record) => {
-                record.fields.iter().try_for_each(|field| self.nested(Step::Field(&field.name), &field.schema))
-            }
+            Schema::Record(record) => record
+                .fields
+                .iter()
+                .try_for_each(|field| self.nested(Step::Field(&field.name), &field.schema)),
             Schema::Ref { name } => Err(self.fail(&format!("type {name} is not known"))),
             // All other logical types are written as a long.
             _ => self.long().map(drop),

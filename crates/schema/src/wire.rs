@@ -32,7 +32,9 @@ pub enum WireError {
         bytes: usize,
     },
     /// The header names the schema by GUID, which only registries from 8.0 on can resolve.
-    #[error("schema id header holds a guid, which is not supported: write ids, or the id in front of the value")]
+    #[error(
+        "schema id header holds a guid, which is not supported: write ids, or the id in front of the value"
+    )]
     Guid,
 }
 

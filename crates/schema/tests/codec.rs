@@ -104,7 +104,8 @@ fn fields_are_found_by_their_aliases_and_branches_by_their_names() {
     let datum = writer.encode_json(&json!({"old": 7})).unwrap();
     assert_eq!(renamed.decode_json(&datum).unwrap(), json!({"new": 7}));
 
-    let branch = |name: &str| format!(r#"{{"type":"record","name":"{name}","fields":[{{"name":"x","type":"int"}}]}}"#);
+    let branch =
+        |name: &str| format!(r#"{{"type":"record","name":"{name}","fields":[{{"name":"x","type":"int"}}]}}"#);
     let (writer, swapped) = resolver(
         &format!("[{},{}]", branch("A"), branch("B")),
         &format!("[{},{},\"null\"]", branch("B"), branch("A")),

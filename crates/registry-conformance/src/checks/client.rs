@@ -89,7 +89,8 @@ pub(super) fn the_rust_client_tells_final_errors_from_retryable_ones(c: &Context
         config.auto_register = false;
         let source = SchemaSource::new(unique(c).to_string());
         let missing = Schemas::new(config)?.register(&c.subject("unknown"), &source).await.map(drop);
-        let expected = matches!(missing, Err(Error::Registry(RegistryError::NotRegistered { code: 40401, .. })));
+        let expected =
+            matches!(missing, Err(Error::Registry(RegistryError::NotRegistered { code: 40401, .. })));
         ensure!(expected, "{missing:?}");
         let mut nowhere = RegistryConfig::new("http://127.0.0.1:1");
         nowhere.timeout = Duration::from_secs(2);

@@ -41,7 +41,12 @@ pub(super) fn each_level_takes_and_refuses_what_it_must(c: &Context) -> Result<(
             c.register(&subject, &ints(&["a"]))?;
             c.level(&subject, level)?;
             let answer = c.try_register(&subject, &ints(&fields))?;
-            ensure!((answer.status == 200) == accepted, "{level} {fields:?}: {} {}", answer.status, answer.body);
+            ensure!(
+                (answer.status == 200) == accepted,
+                "{level} {fields:?}: {} {}",
+                answer.status,
+                answer.body
+            );
         }
     }
     Ok(())
@@ -90,7 +95,10 @@ pub(super) fn verbose_messages_name_the_field(c: &Context) -> Result<()> {
     let path = format!("/compatibility/subjects/{subject}/versions/latest?verbose=true");
     let answer = c.post(&path, &json!({ "schema": ints(&["a", "added"]).to_string() }))?.ok()?;
     let messages = answer["messages"].to_string();
-    ensure!(messages.contains("added") && messages.contains("READER_FIELD_MISSING_DEFAULT_VALUE"), "{answer}");
+    ensure!(
+        messages.contains("added") && messages.contains("READER_FIELD_MISSING_DEFAULT_VALUE"),
+        "{answer}"
+    );
     Ok(())
 }
 

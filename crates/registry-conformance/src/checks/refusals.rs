@@ -18,7 +18,9 @@ pub(super) fn unknown_ids_subjects_and_versions_have_their_codes(c: &Context) ->
 
 pub(super) fn an_invalid_schema_is_42201(c: &Context) -> Result<()> {
     let path = format!("/subjects/{}/versions", c.subject("s"));
-    for text in [r#"{"type":"recor"}"#, r#"{"type":"record","name":"R","fields":[{"name":"a","type":"q.Missing"}]}"#] {
+    for text in
+        [r#"{"type":"recor"}"#, r#"{"type":"record","name":"R","fields":[{"name":"a","type":"q.Missing"}]}"#]
+    {
         c.post(&path, &json!({ "schema": text }))?.refused(422, 42201)?;
     }
     Ok(())

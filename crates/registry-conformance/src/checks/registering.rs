@@ -102,11 +102,15 @@ pub(super) fn an_id_tells_its_versions_and_subjects(c: &Context) -> Result<()> {
     let id = c.register(&one, &schema)?;
     c.register(&other, &schema)?;
     let subjects = c.get(&format!("/schemas/ids/{id}/subjects"))?.ok()?;
-    let subjects: BTreeSet<&str> = subjects.as_array().context("no list")?.iter().filter_map(Value::as_str).collect();
+    let subjects: BTreeSet<&str> =
+        subjects.as_array().context("no list")?.iter().filter_map(Value::as_str).collect();
     ensure!(subjects == BTreeSet::from([one.as_str(), other.as_str()]), "{subjects:?}");
     let versions = c.get(&format!("/schemas/ids/{id}/versions"))?.ok()?;
     let versions = versions.as_array().context("no list")?;
-    ensure!(versions.len() == 2 && versions.contains(&json!({ "subject": one, "version": 1 })), "{versions:?}");
+    ensure!(
+        versions.len() == 2 && versions.contains(&json!({ "subject": one, "version": 1 })),
+        "{versions:?}"
+    );
     Ok(())
 }
 
@@ -169,7 +173,8 @@ pub(super) fn avro_is_among_the_schema_types(c: &Context) -> Result<()> {
 
 fn at_once(c: &Context, subject: &str, schemas: &[Value]) -> Result<Vec<u64>> {
     let path = format!("/subjects/{subject}/versions");
-    let bodies: Vec<String> = schemas.iter().map(|s| json!({ "schema": s.to_string() }).to_string()).collect();
+    let bodies: Vec<String> =
+        schemas.iter().map(|s| json!({ "schema": s.to_string() }).to_string()).collect();
     std::thread::scope(|scope| {
         let clients: Vec<_> = bodies
             .iter()

@@ -83,10 +83,9 @@ impl Finding {
                 f,
                 "The union {place} in the {reader} schema has no branch that reads {w} of the {writer} schema"
             ),
-            Rule::DecimalMismatch { reader: r, writer: w } => write!(
-                f,
-                "The decimal {place} in the {reader} schema is {r}, but {w} in the {writer} schema"
-            ),
+            Rule::DecimalMismatch { reader: r, writer: w } => {
+                write!(f, "The decimal {place} in the {reader} schema is {r}, but {w} in the {writer} schema")
+            }
             Rule::TooComplex => write!(
                 f,
                 "The types from {place} in the {reader} schema on are too deep or too many to be compared with the {writer} schema"
@@ -102,7 +101,10 @@ impl fmt::Display for Finding {
         match &self.rule {
             Rule::FieldMissingDefault { field } => write!(f, "', additionalInfo:'{field}'}}"),
             Rule::TypeMismatch { reader, writer } => {
-                write!(f, "', additionalInfo:'reader type: {reader} not compatible with writer type: {writer}'}}")
+                write!(
+                    f,
+                    "', additionalInfo:'reader type: {reader} not compatible with writer type: {writer}'}}"
+                )
             }
             _ => write!(f, "'}}"),
         }

@@ -53,10 +53,7 @@ impl Level {
     }
 
     fn looks_back(self) -> bool {
-        matches!(
-            self,
-            Level::Backward | Level::BackwardTransitive | Level::Full | Level::FullTransitive
-        )
+        matches!(self, Level::Backward | Level::BackwardTransitive | Level::Full | Level::FullTransitive)
     }
 
     fn looks_forward(self) -> bool {

@@ -255,7 +255,11 @@ fn promotes(writer: Kind, reader: Kind) -> bool {
     writer == reader
         || matches!(
             (writer, reader),
-            (Int, Long | Float | Double) | (Long, Float | Double) | (Float, Double) | (String, Bytes) | (Bytes, String)
+            (Int, Long | Float | Double)
+                | (Long, Float | Double)
+                | (Float, Double)
+                | (String, Bytes)
+                | (Bytes, String)
         )
 }
 

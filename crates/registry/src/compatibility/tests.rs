@@ -16,33 +16,45 @@ fn messages(level: Level, new: &str, old: &str) -> Vec<String> {
 fn table() -> Vec<(String, String, Vec<&'static str>)> {
     let a = r#"{"name":"a","type":"int"}"#;
     let nested = |inner: &str| {
-        record(&format!(
-            r#"{{"name":"to","type":{{"type":"record","name":"Address","fields":[{inner}]}}}}"#
-        ))
+        record(&format!(r#"{{"name":"to","type":{{"type":"record","name":"Address","fields":[{inner}]}}}}"#))
     };
     let list = |extra: &str| {
         format!(
             r#"{{"type":"record","name":"List","fields":[{{"name":"v","type":"int"}},{{"name":"next","type":["null","List"],"default":null}}{extra}]}}"#
         )
     };
-    let enumeration =
-        |symbols: &str, default: &str| format!(r#"{{"type":"enum","name":"E","symbols":[{symbols}]{default}}}"#);
+    let enumeration = |symbols: &str, default: &str| {
+        format!(r#"{{"type":"enum","name":"E","symbols":[{symbols}]{default}}}"#)
+    };
     let fixed = |size: u32| format!(r#"{{"type":"fixed","name":"F","size":{size}}}"#);
-    let decimal = |scale: u32| format!(r#"{{"type":"bytes","logicalType":"decimal","precision":9,"scale":{scale}}}"#);
+    let decimal =
+        |scale: u32| format!(r#"{{"type":"bytes","logicalType":"decimal","precision":9,"scale":{scale}}}"#);
     let text = |t: &str| format!("{t:?}");
     vec![
         (record(a), record(a), vec![]),
         (record(""), record(a), vec![]),
-        (record(a), record(""), vec!["READER_FIELD_MISSING_DEFAULT_VALUE', description:'The field 'a' at path '/fields/0'"]),
+        (
+            record(a),
+            record(""),
+            vec!["READER_FIELD_MISSING_DEFAULT_VALUE', description:'The field 'a' at path '/fields/0'"],
+        ),
         (record(r#"{"name":"a","type":"int","default":1}"#), record(""), vec![]),
         (record(r#"{"name":"b","aliases":["a"],"type":"int"}"#), record(a), vec![]),
-        (record(r#"{"name":"a","type":"string"}"#), record(a), vec!["TYPE_MISMATCH', description:'The type of field 'a' at path '/fields/0/type'"]),
+        (
+            record(r#"{"name":"a","type":"string"}"#),
+            record(a),
+            vec!["TYPE_MISMATCH', description:'The type of field 'a' at path '/fields/0/type'"],
+        ),
         (
             record(r#"{"name":"a","type":"string"},{"name":"b","type":"int"}"#),
             record(a),
             vec!["TYPE_MISMATCH", "The field 'b' at path '/fields/1'"],
         ),
-        (nested(r#"{"name":"zip","type":"int"}"#), nested(""), vec!["The field 'to.zip' at path '/fields/0/type/fields/0'"]),
+        (
+            nested(r#"{"name":"zip","type":"int"}"#),
+            nested(""),
+            vec!["The field 'to.zip' at path '/fields/0/type/fields/0'"],
+        ),
         (list(""), list(""), vec![]),
         (list(r#",{"name":"x","type":"int"}"#), list(""), vec!["The field 'x'"]),
         (text("long"), text("int"), vec![]),
@@ -56,10 +68,20 @@ fn table() -> Vec<(String, String, Vec<&'static str>)> {
         (r#"["null","int"]"#.into(), text("int"), vec![]),
         (text("int"), r#"["null","int"]"#.into(), vec!["INT can't read NULL"]),
         (r#"["null","int","string"]"#.into(), r#"["null","int"]"#.into(), vec![]),
-        (r#"["null","int"]"#.into(), r#"["null","int","boolean"]"#.into(), vec!["MISSING_UNION_BRANCH', description:'The union at path '/' in the new schema has no branch that reads BOOLEAN"]),
+        (
+            r#"["null","int"]"#.into(),
+            r#"["null","int","boolean"]"#.into(),
+            vec![
+                "MISSING_UNION_BRANCH', description:'The union at path '/' in the new schema has no branch that reads BOOLEAN",
+            ],
+        ),
         (r#"["null","long"]"#.into(), r#"["null","int"]"#.into(), vec![]),
         (r#"{"type":"array","items":"long"}"#.into(), r#"{"type":"array","items":"int"}"#.into(), vec![]),
-        (r#"{"type":"map","values":"int"}"#.into(), r#"{"type":"map","values":"string"}"#.into(), vec!["at path '/values'"]),
+        (
+            r#"{"type":"map","values":"int"}"#.into(),
+            r#"{"type":"map","values":"string"}"#.into(),
+            vec!["at path '/values'"],
+        ),
         (enumeration(r#""A","B""#, ""), enumeration(r#""A""#, ""), vec![]),
         (enumeration(r#""A""#, ""), enumeration(r#""A","B""#, ""), vec![r#"lacks the symbols ["B"]"#]),
         (enumeration(r#""A""#, r#","default":"A""#), enumeration(r#""A","B""#, ""), vec![]),
@@ -67,7 +89,11 @@ fn table() -> Vec<(String, String, Vec<&'static str>)> {
         (fixed(4), fixed(8), vec!["FIXED_SIZE_MISMATCH"]),
         (decimal(2), decimal(2), vec![]),
         (decimal(2), decimal(3), vec!["decimal(9,2), but decimal(9,3)"]),
-        (record(a), r#"{"type":"record","name":"S","fields":[{"name":"a","type":"int"}]}"#.into(), vec!["NAME_MISMATCH"]),
+        (
+            record(a),
+            r#"{"type":"record","name":"S","fields":[{"name":"a","type":"int"}]}"#.into(),
+            vec!["NAME_MISMATCH"],
+        ),
         (r#"{"type":"record","name":"R","namespace":"n","fields":[]}"#.into(), record(""), vec![]),
     ]
 }
@@ -131,7 +157,9 @@ fn chain(count: usize, last: &str) -> String {
     let mut text = format!(r#"[{{"type":"record","name":"T0","fields":[{{"name":"v","type":"{last}"}}]}}"#);
     for i in 1..count {
         let before = i - 1;
-        text += &format!(r#",{{"type":"record","name":"T{i}","fields":[{{"name":"f","type":["null","T{before}"]}}]}}"#);
+        text += &format!(
+            r#",{{"type":"record","name":"T{i}","fields":[{{"name":"f","type":["null","T{before}"]}}]}}"#
+        );
     }
     text + "]"
 }

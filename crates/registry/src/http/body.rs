@@ -53,10 +53,9 @@ impl<T: DeserializeOwned> FromRequest<Arc<Service>> for Json<T> {
         if bytes.is_empty() {
             return Err(refuse(422, "the request has no body"));
         }
-        serde_json::from_slice(&bytes).map(Json).map_err(|e| match e.classify() {
-            serde_json::error::Category::Data => refuse(422, e),
-            _ => refuse(400, format!("the body is not JSON: {e}")),
-        })
+        let json: Value =
+            serde_json::from_slice(&bytes).map_err(|e| refuse(400, format!("the body is not JSON: {e}")))?;
+        serde_json::from_value(json).map(Json).map_err(|e| refuse(422, e))
     }
 }
 
@@ -100,13 +99,18 @@ impl SchemaBody {
         match self.schema_type.as_deref() {
             None | Some("" | "AVRO") => {}
             Some(other) => {
-                return Err(Error::invalid_schema(format!("schema type '{other}' is not supported: AVRO only")));
+                return Err(Error::invalid_schema(format!(
+                    "schema type '{other}' is not supported: AVRO only"
+                )));
             }
         }
         for (name, value) in [("metadata", &self.metadata), ("ruleSet", &self.rule_set)] {
-            let empty = value.as_ref().is_none_or(|v| v.is_null() || v.as_object().is_some_and(|o| o.is_empty()));
+            let empty =
+                value.as_ref().is_none_or(|v| v.is_null() || v.as_object().is_some_and(|o| o.is_empty()));
             if !empty {
-                return Err(Error::invalid_schema(format!("{name} is not supported by the embedded registry")));
+                return Err(Error::invalid_schema(format!(
+                    "{name} is not supported by the embedded registry"
+                )));
             }
         }
         let references = self.references.unwrap_or_default().into_iter().map(ReferenceBody::reference);

@@ -30,7 +30,10 @@ pub(crate) fn router(service: Arc<Service>) -> Router {
         .route("/subjects", get(subjects::list))
         .route("/subjects/{subject}", post(subjects::look_up).delete(subjects::delete))
         .route("/subjects/{subject}/versions", get(subjects::versions).post(subjects::register))
-        .route("/subjects/{subject}/versions/{version}", get(subjects::version).delete(subjects::delete_version))
+        .route(
+            "/subjects/{subject}/versions/{version}",
+            get(subjects::version).delete(subjects::delete_version),
+        )
         .route("/subjects/{subject}/versions/{version}/schema", get(subjects::version_text))
         .route("/subjects/{subject}/versions/{version}/referencedby", get(subjects::referenced_by))
         .route("/schemas", get(schemas::list))

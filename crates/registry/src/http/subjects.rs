@@ -39,9 +39,8 @@ pub(super) async fn version_text(
     flags: Flags,
 ) -> Result<Reply, Error> {
     let version = VersionId::parse(&version)?;
-    service.read(|state| {
-        state.find(&subject, version, flags.deleted).map(|found| Reply::schema(found.schema))
-    })
+    service
+        .read(|state| state.find(&subject, version, flags.deleted).map(|found| Reply::schema(found.schema)))
 }
 
 pub(super) async fn referenced_by(

@@ -69,7 +69,8 @@ impl State {
         permanent: bool,
     ) -> Result<(), String> {
         let known = self.subjects.get_mut(subject);
-        let Some((known, version)) = known.and_then(|s| s.versions.get(&number).copied().map(|v| (s, v))) else {
+        let Some((known, version)) = known.and_then(|s| s.versions.get(&number).copied().map(|v| (s, v)))
+        else {
             return Err(format!("version {number} of subject '{subject}' is deleted but unknown"));
         };
         if !permanent {

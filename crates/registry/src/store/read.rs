@@ -98,7 +98,12 @@ impl State {
     }
 
     /// The latest version of `subject` that has exactly this schema.
-    pub(crate) fn look_up(&self, subject: &str, schema: Submitted, deleted: bool) -> Result<Found<'_>, Error> {
+    pub(crate) fn look_up(
+        &self,
+        subject: &str,
+        schema: Submitted,
+        deleted: bool,
+    ) -> Result<Found<'_>, Error> {
         if !self.versions(subject).any(|(_, version)| deleted || !version.deleted) {
             return Err(Error::subject_not_found(subject));
         }
@@ -113,7 +118,8 @@ impl State {
     /// Every version with this id.
     pub(crate) fn uses(&self, id: u32, scope: Scope) -> Result<Vec<(&str, u32)>, Error> {
         self.schema(id)?;
-        let all = self.subjects.iter().flat_map(|(name, s)| s.versions.iter().map(move |(n, v)| (name, n, v)));
+        let all =
+            self.subjects.iter().flat_map(|(name, s)| s.versions.iter().map(move |(n, v)| (name, n, v)));
         let with_id = all.filter(|(_, _, version)| version.id == id && scope.has(**version));
         Ok(with_id.map(|(name, number, _)| (name.as_str(), *number)).collect())
     }
@@ -131,12 +137,10 @@ impl State {
 
     /// Ids of the schemas in use that refer to this version.
     pub(crate) fn referenced_by(&self, subject: &str, version: u32) -> Vec<u32> {
-        let refers = |schema: &Schema| {
-            schema.references.iter().any(|r| r.subject == subject && r.version == version)
-        };
-        let live = |id: u32| {
-            self.subjects.values().any(|s| s.versions.values().any(|v| v.id == id && !v.deleted))
-        };
+        let refers =
+            |schema: &Schema| schema.references.iter().any(|r| r.subject == subject && r.version == version);
+        let live =
+            |id: u32| self.subjects.values().any(|s| s.versions.values().any(|v| v.id == id && !v.deleted));
         let ids = self.schemas.iter().filter(|(id, schema)| refers(schema) && live(**id));
         ids.map(|(id, _)| *id).collect()
     }

@@ -105,7 +105,9 @@ fn a_read_only_registry_answers_what_it_has_and_takes_nothing_new() {
 
 #[test]
 fn a_transitive_level_looks_at_every_version_and_the_others_at_the_latest() {
-    for (level, accepted) in [(Level::Backward, true), (Level::BackwardTransitive, false), (Level::None, true)] {
+    for (level, accepted) in
+        [(Level::Backward, true), (Level::BackwardTransitive, false), (Level::None, true)]
+    {
         let mut registry = Registry::new();
         registry.register("s", A).unwrap();
         registry.register("s", A_B).unwrap();

@@ -48,7 +48,8 @@ pub(crate) fn from_avro(value: Value, schema: &Schema, names: &Names<'_>) -> Res
             Json::Array(items.collect::<Result<_, _>>()?)
         }
         (Value::Map(entries), Schema::Map(schema)) => {
-            let entries = entries.into_iter().map(|(key, item)| Ok((key, from_avro(item, &schema.types, names)?)));
+            let entries =
+                entries.into_iter().map(|(key, item)| Ok((key, from_avro(item, &schema.types, names)?)));
             Json::Object(entries.collect::<Result<_, DataError>>()?)
         }
         (Value::Record(fields), Schema::Record(schema)) => {

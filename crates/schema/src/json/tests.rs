@@ -53,7 +53,10 @@ fn what_is_written_as_plain_json_is_read_as_the_same_plain_json() {
         (json!(["null", "string"]), json!(null)),
         (json!(["null", "string"]), json!("x")),
         (json!(["string", "int", "boolean"]), json!(3)),
-        (json!(["null", {"type": "array", "items": "int"}, {"type": "map", "values": "int"}]), json!({"string": 1})),
+        (
+            json!(["null", {"type": "array", "items": "int"}, {"type": "map", "values": "int"}]),
+            json!({"string": 1}),
+        ),
         (json!(["int", "long", "null"]), json!({"int": 3})),
         (json!(["int", "long", "null"]), json!({"long": 3})),
         (json!(["null", "double", "string"]), json!({"double": "NaN"})),
@@ -65,7 +68,10 @@ fn what_is_written_as_plain_json_is_read_as_the_same_plain_json() {
         (json!(["null", decimal()]), json!("0.05")),
         (logical("bytes", "big-decimal"), json!("12.345")),
         (logical("string", "uuid"), json!("550e8400-e29b-41d4-a716-446655440000")),
-        (json!({"type": "fixed", "name": "U", "size": 16, "logicalType": "uuid"}), json!("550e8400-e29b-41d4-a716-446655440000")),
+        (
+            json!({"type": "fixed", "name": "U", "size": 16, "logicalType": "uuid"}),
+            json!("550e8400-e29b-41d4-a716-446655440000"),
+        ),
         (logical("int", "date"), json!(20000)),
         (logical("int", "time-millis"), json!(86_399_999)),
         (logical("long", "time-micros"), json!(1)),
@@ -74,7 +80,10 @@ fn what_is_written_as_plain_json_is_read_as_the_same_plain_json() {
         (logical("long", "timestamp-nanos"), json!(1)),
         (logical("long", "local-timestamp-millis"), json!(1)),
         (json!(["null", logical("long", "timestamp-millis")]), json!(5)),
-        (json!({"type": "fixed", "name": "D", "size": 12, "logicalType": "duration"}), json!({"months": 1, "days": 2, "millis": 3})),
+        (
+            json!({"type": "fixed", "name": "D", "size": 12, "logicalType": "duration"}),
+            json!({"months": 1, "days": 2, "millis": 3}),
+        ),
         (logical("string", "unknown-to-us"), json!("x")),
     ] {
         let codec = codec(schema.clone());
@@ -105,7 +114,8 @@ fn friendly_forms_are_taken_for_what_they_mean() {
 
 #[test]
 fn missing_fields_take_their_defaults() {
-    let inner = json!({"type": "record", "name": "In", "fields": [{"name": "k", "type": "int", "default": 5}]});
+    let inner =
+        json!({"type": "record", "name": "In", "fields": [{"name": "k", "type": "int", "default": 5}]});
     let schema = record(json!([
         {"name": "n", "type": ["null", "string"], "default": null},
         {"name": "s", "type": ["string", "null"], "default": "dflt"},
@@ -133,7 +143,11 @@ fn what_does_not_fit_is_refused_with_its_path() {
         (order.clone(), json!({}), "$.id: the field is missing and has no default"),
         (order.clone(), json!({"id": "1", "idd": 1}), "$.idd: n.R has no such field"),
         (order.clone(), json!({"id": 1}), "$.id: expected a string, found 1"),
-        (order.clone(), json!({"id": "1", "items": [{"sku": "a"}, {}]}), "$.items[1].sku: the field is missing"),
+        (
+            order.clone(),
+            json!({"id": "1", "items": [{"sku": "a"}, {}]}),
+            "$.items[1].sku: the field is missing",
+        ),
         (order.clone(), json!({"id": "1", "to": {"a": 1, "b": "x"}}), "$.to.b: expected a whole number"),
         (order, json!([]), "$: expected an object, found []"),
         (json!("int"), json!(2_147_483_648_i64), "does not fit into 32 bits"),
@@ -143,10 +157,18 @@ fn what_does_not_fit_is_refused_with_its_path() {
         (json!("float"), json!(1e300), "too large for a float"),
         (json!("bytes"), json!("not base64"), "expected bytes in base64"),
         (fixed(2), json!("AAAA"), "expected 2 bytes, found 3"),
-        (json!({"type": "enum", "name": "E", "symbols": ["A", "B"]}), json!("C"), "expected one of A, B, found \"C\""),
+        (
+            json!({"type": "enum", "name": "E", "symbols": ["A", "B"]}),
+            json!("C"),
+            "expected one of A, B, found \"C\"",
+        ),
         (decimal(), json!("1.234"), "more than 2 digits after the point"),
         (decimal(), json!(true), "expected a decimal"),
-        (json!({"type": fixed(1), "logicalType": "decimal", "precision": 2, "scale": 0}), json!("-129"), "more than 2 digits"),
+        (
+            json!({"type": fixed(1), "logicalType": "decimal", "precision": 2, "scale": 0}),
+            json!("-129"),
+            "more than 2 digits",
+        ),
         (logical("string", "uuid"), json!("x"), "expected a uuid"),
         (json!(["null", "int", "boolean"]), json!("x"), "expected one of null, int, boolean, found \"x\""),
         (json!(["null", "string"]), json!(1), "$: expected one of null, string"),
@@ -215,19 +237,26 @@ fn pair() -> impl Strategy<Value = (Json, Json)> {
             (inner.clone(), 0..4_usize).prop_map(|((schema, value), count)| {
                 (json!({"type": "array", "items": schema}), json!(vec![value; count]))
             }),
-            (inner.clone(), prop::collection::btree_set("[a-z]{0,4}", 0..3)).prop_map(|((schema, value), keys)| {
-                let map: BTreeMap<String, Json> = keys.into_iter().map(|key| (key, value.clone())).collect();
-                (json!({"type": "map", "values": schema}), json!(map))
-            }),
-            (inner.clone(), any::<bool>()).prop_filter("no union in a union", |((s, _), _)| !s.is_array()).prop_map(
-                |((schema, value), null)| (json!(["null", schema]), if null { json!(null) } else { value })
+            (inner.clone(), prop::collection::btree_set("[a-z]{0,4}", 0..3)).prop_map(
+                |((schema, value), keys)| {
+                    let map: BTreeMap<String, Json> =
+                        keys.into_iter().map(|key| (key, value.clone())).collect();
+                    (json!({"type": "map", "values": schema}), json!(map))
+                }
             ),
+            (inner.clone(), any::<bool>())
+                .prop_filter("no union in a union", |((s, _), _)| !s.is_array())
+                .prop_map(|((schema, value), null)| (
+                    json!(["null", schema]),
+                    if null { json!(null) } else { value }
+                )),
             prop::collection::vec(inner, 1..4).prop_map(|pairs| {
                 let name = |index: usize| format!("f{index}");
                 let fields: Vec<Json> =
                     pairs.iter().enumerate().map(|(i, (s, _))| json!({"name": name(i), "type": s})).collect();
                 let hash = fields.iter().map(ToString::to_string).collect::<String>();
-                let unique = format!("R{:x}", hash.bytes().fold(7_u64, |h, b| h.wrapping_mul(31) ^ u64::from(b)));
+                let unique =
+                    format!("R{:x}", hash.bytes().fold(7_u64, |h, b| h.wrapping_mul(31) ^ u64::from(b)));
                 let values: BTreeMap<String, Json> =
                     pairs.iter().enumerate().map(|(i, (_, v))| (name(i), v.clone())).collect();
                 (json!({"type": "record", "name": unique, "fields": fields}), json!(values))

@@ -11,9 +11,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value as Json};
 
+use super::decimal;
 use super::path::Path;
 use super::union::{Class, classes, tag, untag};
-use super::decimal;
 use crate::error::DataError;
 use crate::names::Names;
 use crate::skim::MAX_DEPTH;
@@ -68,7 +68,9 @@ impl Converter<'_> {
         match self.names.follow(schema) {
             Schema::Null if json.is_null() => Ok(Value::Null),
             Schema::Null => Err(expected("null", json, path)),
-            Schema::Boolean => json.as_bool().map(Value::Boolean).ok_or_else(|| expected("a boolean", json, path)),
+            Schema::Boolean => {
+                json.as_bool().map(Value::Boolean).ok_or_else(|| expected("a boolean", json, path))
+            }
             Schema::Float => float(json, path),
             Schema::Double => number(json).map(Value::Double).ok_or_else(|| expected("a number", json, path)),
             Schema::Bytes => self.octets(json, path).map(Value::Bytes),
@@ -85,7 +87,9 @@ impl Converter<'_> {
             Schema::BigDecimal => big_decimal(json, path),
             Schema::Uuid(_) => self.uuid(json, path),
             Schema::Duration(fixed) => self.duration(json, fixed, path),
-            Schema::Ref { name } => Err(path.fail(format!("the schema refers to {name}, which is not known"))),
+            Schema::Ref { name } => {
+                Err(path.fail(format!("the schema refers to {name}, which is not known")))
+            }
             schema => integer(json, schema, path),
         }
     }

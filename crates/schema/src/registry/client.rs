@@ -3,7 +3,7 @@
 
 use reqwest::{Certificate, ClientBuilder};
 use schema_registry_converter::async_impl::schema_registry::{
-    SrSettings, get_schema_by_id, get_referenced_schema, perform_sr_call, get_all_subjects,
+    SrSettings, get_all_subjects, get_referenced_schema, get_schema_by_id, perform_sr_call,
 };
 use schema_registry_converter::schema_registry_common::{
     RawRegisteredSchema, RegisteredReference, SchemaType, SrCall,
@@ -32,7 +32,9 @@ impl Client {
         let Some((first, others)) = urls.split_first() else {
             return Err(unusable("no url is given".to_owned()));
         };
-        if let Some(url) = urls.iter().find(|url| !(url.starts_with("http://") || url.starts_with("https://"))) {
+        if let Some(url) =
+            urls.iter().find(|url| !(url.starts_with("http://") || url.starts_with("https://")))
+        {
             return Err(unusable(format!("{url} is no http or https url")));
         }
         let mut builder = SrSettings::new_builder((*first).to_owned());
@@ -66,9 +68,11 @@ impl Client {
     /// The id of a schema, registered now or before.
     pub(super) async fn register(&self, subject: &str, source: &SchemaSource) -> Result<u32, RegistryError> {
         let references = source.references.iter();
-        let references = references.map(|r| json!({"name": r.name, "subject": r.subject, "version": r.version}));
+        let references =
+            references.map(|r| json!({"name": r.name, "subject": r.subject, "version": r.version}));
         let references: Vec<_> = references.collect();
-        let body = json!({ "schema": source.text, "schemaType": "AVRO", "references": references }).to_string();
+        let body =
+            json!({ "schema": source.text, "schemaType": "AVRO", "references": references }).to_string();
         let path = encode_path(subject);
         let call = if self.auto_register {
             SrCall::PostNew(&path, &body)
@@ -91,7 +95,10 @@ impl Client {
         Ok((found.schema, texts.texts))
     }
 
-    pub(super) async fn referenced_texts(&self, references: &[Reference]) -> Result<Vec<String>, RegistryError> {
+    pub(super) async fn referenced_texts(
+        &self,
+        references: &[Reference],
+    ) -> Result<Vec<String>, RegistryError> {
         let mut texts = Texts::default();
         for reference in references {
             let subject = &reference.subject;
@@ -113,7 +120,11 @@ impl Client {
         Ok(texts.texts)
     }
 
-    async fn collect(&self, references: Vec<RegisteredReference>, texts: &mut Texts) -> Result<(), RegistryError> {
+    async fn collect(
+        &self,
+        references: Vec<RegisteredReference>,
+        texts: &mut Texts,
+    ) -> Result<(), RegistryError> {
         for mut reference in references {
             let key = (reference.subject.clone(), reference.version);
             if texts.seen.contains(&key) {

@@ -134,10 +134,9 @@ impl Schemas {
     /// # Errors
     /// Those of [`Schemas::register`], and [`RegistryError::File`].
     pub async fn register_file(&self, subject: &str, file: &Path) -> Result<Encoder, Error> {
-        let text = tokio::fs::read_to_string(file).await.map_err(|e| RegistryError::File {
-            path: file.display().to_string(),
-            reason: e.to_string(),
-        })?;
+        let text = tokio::fs::read_to_string(file)
+            .await
+            .map_err(|e| RegistryError::File { path: file.display().to_string(), reason: e.to_string() })?;
         self.register(subject, &SchemaSource::new(text)).await
     }
 
