@@ -150,7 +150,10 @@ pub fn read_to_end(cluster: &Cluster, topic: &str, isolation: Isolation) -> Resu
     let mut start = TopicPartitionList::new();
     let mut ends = Vec::new();
     for partition in 0..partition_count(&prober, topic)? {
-        let (_, high) = prober.fetch_watermarks(topic, partition, PATIENCE)?;
+        // A broker that has just started is ready before it leads its partitions again.
+        let what = format!("partition {partition} of {topic} has a leader");
+        let (_, high) =
+            eventually(PATIENCE, &what, || Ok(prober.fetch_watermarks(topic, partition, PATIENCE)?))?;
         ends.push(high);
         start.add_partition_offset(topic, partition, Offset::Beginning)?;
     }
@@ -202,7 +205,12 @@ pub fn committed_offsets(cluster: &Cluster, group: &str, topic: &str) -> Result<
     for partition in 0..partition_count(&asker, topic)? {
         partitions.add_partition(topic, partition);
     }
-    let answer = asker.committed_offsets(partitions, PATIENCE)?;
+    // A broker that has just started may still be loading its groups.
+    let answer = eventually(PATIENCE, &format!("{group} has a coordinator"), || {
+        let answer = asker.committed_offsets(partitions.clone(), PATIENCE)?;
+        answer.elements().iter().try_for_each(|element| element.error())?;
+        Ok(answer)
+    })?;
     let elements = answer.elements();
     Ok(elements
         .iter()
