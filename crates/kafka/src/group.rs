@@ -15,6 +15,7 @@ use rdkafka::{Offset, TopicPartitionList, bindings};
 use quadrille_types::Record;
 use quadrille_types::envelope::Position;
 
+use crate::transaction::Offsets;
 use crate::{ClientErrors, Error, Partition, Settings};
 
 /// Who owns the partitions of a member.
@@ -127,6 +128,20 @@ impl Member {
     /// Goes on reading `partitions`.
     pub fn resume(&self, partitions: &[Partition]) -> Result<(), Error> {
         self.consumer.resume(&list(partitions)).map_err(Error::client("resuming"))
+    }
+
+    /// What is committed for `partitions`. One without a position is missing from the answer.
+    pub fn committed(&self, partitions: &[Partition]) -> Result<Offsets, Error> {
+        let doing = format!("reading the positions of group {}", self.group);
+        let found = self
+            .consumer
+            .committed_offsets(list(partitions), Duration::from_secs(30))
+            .map_err(Error::client(doing))?;
+        let one = |e: rdkafka::topic_partition_list::TopicPartitionListElem<'_>| match e.offset() {
+            Offset::Offset(offset) => Some((Partition::new(e.topic(), e.partition()), offset)),
+            _ => None,
+        };
+        Ok(found.elements().into_iter().filter_map(one).collect())
     }
 
     /// Reads every partition again from what is committed for it: what was read and not committed comes once more.

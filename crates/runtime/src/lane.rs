@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use quadrille_kafka::group::{Member, Membership, Owner};
 use quadrille_kafka::restore::Restorer;
@@ -18,8 +18,8 @@ use quadrille_step::lane::{Lane, LedgerId, Task};
 use quadrille_step::spec::ServiceSpec;
 use quadrille_types::ActivationId;
 
-use crate::attempts;
 use crate::handler::Handler;
+use crate::{attempts, now_ms};
 
 /// Longest wait when nothing happens: the client's wake-ups are hints.
 const TICK: Duration = Duration::from_millis(100);
@@ -274,9 +274,4 @@ fn count(lane: &mut Lane) {
     metrics::counter!("quadrille_duplicates_dropped_total").increment(counts.duplicates);
     metrics::counter!("quadrille_records_rekeyed_total").increment(counts.hops);
     metrics::counter!("quadrille_records_unreadable_total").increment(counts.unreadable);
-}
-
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -82,7 +82,7 @@ fn step_spec(mesh: &Mesh, step: &Step) -> StepSpec {
 
 /// Partitions of a step's control topic, ledger and dead-letter topic: those of its input, so that one lane owns them
 /// together; for a join the most that any of its inputs has.
-pub(crate) fn step_partitions(mesh: &Mesh, step: &Step) -> u32 {
+pub fn step_partitions(mesh: &Mesh, step: &Step) -> u32 {
     let inputs = mesh.inputs(step).filter_map(|event| mesh.topics.get(&event.topic));
     inputs.map(|topic| topic.partitions).max().unwrap_or(1)
 }
