@@ -33,7 +33,9 @@ pub enum Error {
         source: io::Error,
     },
     /// Acknowledged data is damaged. Nothing was changed; the folder needs a backup or has to be given up.
-    #[error("{path}: damaged at byte {position}: {reason}; refusing to start, since acknowledged data would be lost")]
+    #[error(
+        "{path}: damaged at byte {position}: {reason}; refusing to start, since acknowledged data would be lost"
+    )]
     Corrupt {
         /// The damaged file.
         path: PathBuf,

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::alter_configs_response::AlterConfigsResourceResponse;
-use kafka_protocol::messages::describe_configs_response::{DescribeConfigsResourceResult, DescribeConfigsResult};
+use kafka_protocol::messages::describe_configs_response::{
+    DescribeConfigsResourceResult, DescribeConfigsResult,
+};
 use kafka_protocol::messages::incremental_alter_configs_request::AlterableConfig;
 use kafka_protocol::messages::incremental_alter_configs_response;
 use kafka_protocol::messages::{
@@ -31,17 +33,27 @@ pub(crate) fn describe(context: &Context<'_>, request: DescribeConfigsRequest) -
     let results = context.with(|core| {
         let results = request.resources.into_iter().map(|resource| {
             let wanted = |name: &str| {
-                resource.configuration_keys.as_ref().is_none_or(|keys| keys.iter().any(|k| k.as_str() == name))
+                resource
+                    .configuration_keys
+                    .as_ref()
+                    .is_none_or(|keys| keys.iter().any(|k| k.as_str() == name))
             };
             let found = match resource.resource_type {
                 TOPIC => topic_configs(core, resource.resource_name.as_str()),
                 BROKER => Ok(broker_configs(&core.config)),
-                _ => Err((ResponseError::InvalidRequest, "only topics and the broker have settings".to_string())),
+                _ => Err((
+                    ResponseError::InvalidRequest,
+                    "only topics and the broker have settings".to_string(),
+                )),
             };
             let result = DescribeConfigsResult::default().with_resource_type(resource.resource_type);
             let result = match found {
-                Ok(configs) => result.with_configs(configs.into_iter().filter(|c| wanted(c.name.as_str())).collect()),
-                Err((error, reason)) => result.with_error_code(error.code()).with_error_message(Some(text(reason))),
+                Ok(configs) => {
+                    result.with_configs(configs.into_iter().filter(|c| wanted(c.name.as_str())).collect())
+                }
+                Err((error, reason)) => {
+                    result.with_error_code(error.code()).with_error_message(Some(text(reason)))
+                }
             };
             result.with_resource_name(resource.resource_name)
         });
@@ -99,7 +111,8 @@ fn topic_only(resource_type: i8) -> Result<(), Refusal> {
 pub(crate) fn alter(context: &Context<'_>, request: AlterConfigsRequest) -> AlterConfigsResponse {
     let responses = context.with(|core| {
         let responses = request.resources.into_iter().map(|resource| {
-            let values = resource.configs.into_iter().filter_map(|c| Some((c.name.to_string(), c.value?.to_string())));
+            let values =
+                resource.configs.into_iter().filter_map(|c| Some((c.name.to_string(), c.value?.to_string())));
             let configs: BTreeMap<_, _> = values.collect();
             let name = resource.resource_name.as_str();
             let result = topic_only(resource.resource_type)
@@ -146,14 +159,19 @@ fn outcome(result: Result<(), Refusal>) -> (i16, Option<StrBytes>) {
 }
 
 /// The topic's settings after the changes: 0 set, 1 delete, 2 append to a list, 3 subtract from a list.
-fn changed(core: &Core, name: &str, changes: Vec<AlterableConfig>) -> Result<BTreeMap<String, String>, Refusal> {
+fn changed(
+    core: &Core,
+    name: &str,
+    changes: Vec<AlterableConfig>,
+) -> Result<BTreeMap<String, String>, Refusal> {
     let mut configs = core.tables.topic(name).ok_or_else(|| unknown(name))?.configs.clone();
     for change in changes {
         let key = change.name.to_string();
         let value = change.value.map(|v| v.to_string());
         let setting = settings::find(&key);
         let list = setting.is_some_and(settings::Setting::is_list);
-        let before = configs.get(&key).cloned().or_else(|| setting.map(|s| s.default.to_string())).unwrap_or_default();
+        let before =
+            configs.get(&key).cloned().or_else(|| setting.map(|s| s.default.to_string())).unwrap_or_default();
         let mut parts: Vec<&str> = before.split(',').filter(|p| !p.is_empty()).collect();
         match (change.config_operation, &value) {
             (0, Some(value)) => {

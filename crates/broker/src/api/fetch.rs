@@ -113,8 +113,11 @@ fn watch(core: &mut Core, request: &FetchRequest, waiter: &Arc<Notify>) {
 fn read(request: &FetchRequest, found: Vec<Found>) -> FetchResponse {
     let mut left = usize::try_from(request.max_bytes).unwrap_or(0);
     let mut nothing_yet = true;
-    let mut topics: Vec<FetchableTopicResponse> =
-        request.topics.iter().map(|t| FetchableTopicResponse::default().with_topic(t.topic.clone())).collect();
+    let mut topics: Vec<FetchableTopicResponse> = request
+        .topics
+        .iter()
+        .map(|t| FetchableTopicResponse::default().with_topic(t.topic.clone()))
+        .collect();
     for Found { topic, partition, result } in found {
         let place = &request.topics[topic].partitions[partition];
         let most = usize::try_from(place.partition_max_bytes).unwrap_or(0).min(left);
@@ -126,7 +129,10 @@ fn read(request: &FetchRequest, found: Vec<Found>) -> FetchResponse {
             })
         });
         let data = data.unwrap_or_else(|error| {
-            PartitionData::default().with_error_code(error.code()).with_high_watermark(-1).with_last_stable_offset(-1)
+            PartitionData::default()
+                .with_error_code(error.code())
+                .with_high_watermark(-1)
+                .with_last_stable_offset(-1)
         });
         let size = data.records.as_ref().map_or(0, Bytes::len);
         left = left.saturating_sub(size);
@@ -138,10 +144,16 @@ fn read(request: &FetchRequest, found: Vec<Found>) -> FetchResponse {
     FetchResponse::default().with_responses(topics)
 }
 
-fn serve(found: Readable, most: usize, nothing_yet: bool) -> Result<PartitionData, crate::log::read::ReadError> {
+fn serve(
+    found: Readable,
+    most: usize,
+    nothing_yet: bool,
+) -> Result<PartitionData, crate::log::read::ReadError> {
     let (records, until) = found.plan.run(most, nothing_yet)?;
     let aborted = found.aborted.iter().filter(|a| a.first_offset < until).map(|a| {
-        AbortedTransaction::default().with_producer_id(ProducerId(a.producer_id)).with_first_offset(a.first_offset)
+        AbortedTransaction::default()
+            .with_producer_id(ProducerId(a.producer_id))
+            .with_first_offset(a.first_offset)
     });
     Ok(PartitionData::default()
         .with_high_watermark(found.high_watermark)

@@ -13,15 +13,17 @@ use crate::group::Group;
 
 pub(crate) fn list(context: &Context<'_>, request: &ListGroupsRequest) -> ListGroupsResponse {
     let wanted = |state: &str| {
-        request.states_filter.is_empty() || request.states_filter.iter().any(|s| s.eq_ignore_ascii_case(state))
+        request.states_filter.is_empty()
+            || request.states_filter.iter().any(|s| s.eq_ignore_ascii_case(state))
     };
     let groups = context.with(|core| {
-        let listed = core.tables.groups.iter().filter(|(_, g)| wanted(g.members.status.name())).map(|(name, g)| {
-            ListedGroup::default()
-                .with_group_id(GroupId(text(name.clone())))
-                .with_protocol_type(text(g.members.protocol_type.clone().unwrap_or_default()))
-                .with_group_state(text(g.members.status.name()))
-        });
+        let listed =
+            core.tables.groups.iter().filter(|(_, g)| wanted(g.members.status.name())).map(|(name, g)| {
+                ListedGroup::default()
+                    .with_group_id(GroupId(text(name.clone())))
+                    .with_protocol_type(text(g.members.protocol_type.clone().unwrap_or_default()))
+                    .with_group_state(text(g.members.status.name()))
+            });
         listed.collect()
     });
     ListGroupsResponse::default().with_groups(groups)

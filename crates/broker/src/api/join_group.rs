@@ -36,7 +36,8 @@ fn to_join(context: &Context<'_>, request: JoinGroupRequest) -> JoinRequest {
     let instance_id = request.group_instance_id.map(|i| i.to_string());
     let prefix = instance_id.as_deref().unwrap_or(&context.client_id);
     // Version 0 has no rebalance time-out; its session time-out serves as both.
-    let rebalance = if context.version == 0 { request.session_timeout_ms } else { request.rebalance_timeout_ms };
+    let rebalance =
+        if context.version == 0 { request.session_timeout_ms } else { request.rebalance_timeout_ms };
     JoinRequest {
         fresh_id: format!("{prefix}-{}", Uuid::new_v4()),
         member_id: request.member_id.to_string(),

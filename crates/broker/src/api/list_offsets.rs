@@ -2,7 +2,9 @@
 
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::list_offsets_request::ListOffsetsPartition;
-use kafka_protocol::messages::list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse};
+use kafka_protocol::messages::list_offsets_response::{
+    ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
+};
 use kafka_protocol::messages::{ListOffsetsRequest, ListOffsetsResponse};
 
 use super::Context;
@@ -43,7 +45,10 @@ pub(crate) fn handle(context: &Context<'_>, request: &ListOffsetsRequest) -> Lis
     ListOffsetsResponse::default().with_topics(topics.collect())
 }
 
-fn respond(place: &ListOffsetsPartition, answer: Result<Answer, ResponseError>) -> ListOffsetsPartitionResponse {
+fn respond(
+    place: &ListOffsetsPartition,
+    answer: Result<Answer, ResponseError>,
+) -> ListOffsetsPartitionResponse {
     let response = ListOffsetsPartitionResponse::default().with_partition_index(place.partition_index);
     let found = answer.and_then(|answer| match answer {
         Answer::Known(offset) => Ok((offset, -1)),

@@ -16,7 +16,8 @@ use crate::state::tables::Topic;
 use crate::state::topics::NewTopic;
 
 pub(crate) fn handle(context: &Context<'_>, request: MetadataRequest) -> MetadataResponse {
-    let may_create = context.shared.config.auto_create_topics && (context.version < 4 || request.allow_auto_topic_creation);
+    let may_create = context.shared.config.auto_create_topics
+        && (context.version < 4 || request.allow_auto_topic_creation);
     // Version 0 has no null: an empty list means all topics there, none later.
     let all = match &request.topics {
         None => true,
@@ -27,7 +28,10 @@ pub(crate) fn handle(context: &Context<'_>, request: MetadataRequest) -> Metadat
             core.tables.topics.values().map(describe).collect()
         } else {
             let wanted = request.topics.unwrap_or_default();
-            wanted.into_iter().map(|t| one(core, t.name.map(|n| n.to_string()), t.topic_id, may_create)).collect()
+            wanted
+                .into_iter()
+                .map(|t| one(core, t.name.map(|n| n.to_string()), t.topic_id, may_create))
+                .collect()
         };
         (topics, core.tables.cluster_id.clone())
     });

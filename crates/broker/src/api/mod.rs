@@ -46,7 +46,13 @@ pub(crate) struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
-    pub(crate) fn new(shared: &'a Arc<Shared>, key: ApiKey, version: i16, client_id: String, host: &'a str) -> Self {
+    pub(crate) fn new(
+        shared: &'a Arc<Shared>,
+        key: ApiKey,
+        version: i16,
+        client_id: String,
+        host: &'a str,
+    ) -> Self {
         Context { shared, key, version, client_id, host, position: AtomicU64::new(0) }
     }
 

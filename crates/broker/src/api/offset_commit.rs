@@ -1,7 +1,9 @@
 //! OffsetCommit and TxnOffsetCommit.
 
 use kafka_protocol::error::ResponseError;
-use kafka_protocol::messages::offset_commit_response::{OffsetCommitResponsePartition, OffsetCommitResponseTopic};
+use kafka_protocol::messages::offset_commit_response::{
+    OffsetCommitResponsePartition, OffsetCommitResponseTopic,
+};
 use kafka_protocol::messages::txn_offset_commit_response::{
     TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic,
 };
@@ -76,7 +78,9 @@ pub(crate) fn handle_txn(context: &Context<'_>, request: TxnOffsetCommitRequest)
                 .with_partition_index(part.entry.partition)
                 .with_error_code(part.error)
         });
-        TxnOffsetCommitResponseTopic::default().with_partitions(partitions.collect()).with_name(topic_name(name))
+        TxnOffsetCommitResponseTopic::default()
+            .with_partitions(partitions.collect())
+            .with_name(topic_name(name))
     });
     TxnOffsetCommitResponse::default().with_topics(topics.collect())
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::offset_fetch_response::{
-    OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions, OffsetFetchResponseTopic,
-    OffsetFetchResponseTopics,
+    OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions,
+    OffsetFetchResponseTopic, OffsetFetchResponseTopics,
 };
 use kafka_protocol::messages::{OffsetFetchRequest, OffsetFetchResponse};
 
@@ -50,11 +50,14 @@ fn look_up(core: &Core, group: &str, wanted: Wanted, stable: bool) -> Vec<(Strin
     let offsets = core.tables.groups.get(group).map_or(&none, |g| &g.offsets);
     let wanted = wanted.unwrap_or_else(|| {
         let mut all: BTreeMap<String, Vec<i32>> = BTreeMap::new();
-        offsets.places().for_each(|(topic, partition)| all.entry(topic.clone()).or_default().push(*partition));
+        offsets
+            .places()
+            .for_each(|(topic, partition)| all.entry(topic.clone()).or_default().push(*partition));
         all.into_iter().collect()
     });
     let topics = wanted.into_iter().map(|(topic, partitions)| {
-        let known = partitions.into_iter().map(|partition| known(offsets, &(topic.clone(), partition), stable));
+        let known =
+            partitions.into_iter().map(|partition| known(offsets, &(topic.clone(), partition), stable));
         let known = known.collect();
         (topic, known)
     });

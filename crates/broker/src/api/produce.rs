@@ -30,7 +30,9 @@ pub(crate) fn handle(context: &Context<'_>, request: &ProduceRequest) -> Produce
                 });
                 response(data.index, result)
             });
-            TopicProduceResponse::default().with_name(topic.name.clone()).with_partition_responses(partitions.collect())
+            TopicProduceResponse::default()
+                .with_name(topic.name.clone())
+                .with_partition_responses(partitions.collect())
         });
         topics.collect()
     });

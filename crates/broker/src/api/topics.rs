@@ -8,8 +8,8 @@ use kafka_protocol::messages::create_topics_request::CreatableTopic;
 use kafka_protocol::messages::create_topics_response::{CreatableTopicConfigs, CreatableTopicResult};
 use kafka_protocol::messages::delete_topics_response::DeletableTopicResult;
 use kafka_protocol::messages::{
-    CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse, DeleteTopicsRequest,
-    DeleteTopicsResponse,
+    CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse,
+    DeleteTopicsRequest, DeleteTopicsResponse,
 };
 
 use super::{Context, code, text};
@@ -19,7 +19,8 @@ use crate::state::topics::{NewTopic, Refusal};
 
 pub(crate) fn create(context: &Context<'_>, request: CreateTopicsRequest) -> CreateTopicsResponse {
     let only_check = request.validate_only;
-    let topics = context.with(|core| request.topics.into_iter().map(|t| create_one(core, t, only_check)).collect());
+    let topics =
+        context.with(|core| request.topics.into_iter().map(|t| create_one(core, t, only_check)).collect());
     CreateTopicsResponse::default().with_topics(topics)
 }
 
@@ -47,7 +48,10 @@ fn new_topic(topic: &CreatableTopic) -> Result<NewTopic, Refusal> {
     let mut configs = BTreeMap::new();
     for config in &topic.configs {
         let Some(value) = &config.value else {
-            return Err((ResponseError::InvalidConfig, format!("Null value not supported for {}", config.name)));
+            return Err((
+                ResponseError::InvalidConfig,
+                format!("Null value not supported for {}", config.name),
+            ));
         };
         configs.insert(config.name.to_string(), value.to_string());
     }

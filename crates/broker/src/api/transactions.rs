@@ -25,7 +25,9 @@ pub(crate) fn init(context: &Context<'_>, request: &InitProducerIdRequest) -> In
             let names_itself = context.version >= 3 && request.producer_id.0 >= 0;
             let own = names_itself.then_some((request.producer_id.0, request.producer_epoch));
             let init = InitRequest { timeout_ms: request.transaction_timeout_ms, own };
-            context.with(|core| core.init_producer(id, init, now_ms)).map_err(|e| for_version(e, context.version, 4))
+            context
+                .with(|core| core.init_producer(id, init, now_ms))
+                .map_err(|e| for_version(e, context.version, 4))
         }
     };
     let (id, epoch) = result.unwrap_or((-1, -1));
@@ -69,15 +71,22 @@ pub(crate) fn add_partitions(
                 (Some(true), false) => ResponseError::OperationNotAttempted.code(),
                 _ => ResponseError::UnknownTopicOrPartition.code(),
             };
-            AddPartitionsToTxnPartitionResult::default().with_partition_index(*index).with_partition_error_code(error)
+            AddPartitionsToTxnPartitionResult::default()
+                .with_partition_index(*index)
+                .with_partition_error_code(error)
         });
         let partitions = partitions.collect();
-        AddPartitionsToTxnTopicResult::default().with_name(topic.name.clone()).with_results_by_partition(partitions)
+        AddPartitionsToTxnTopicResult::default()
+            .with_name(topic.name.clone())
+            .with_results_by_partition(partitions)
     });
     AddPartitionsToTxnResponse::default().with_results_by_topic_v3_and_below(results.collect())
 }
 
-pub(crate) fn add_offsets(context: &Context<'_>, request: &AddOffsetsToTxnRequest) -> AddOffsetsToTxnResponse {
+pub(crate) fn add_offsets(
+    context: &Context<'_>,
+    request: &AddOffsetsToTxnRequest,
+) -> AddOffsetsToTxnResponse {
     let (id, group) = (request.transactional_id.as_str(), request.group_id.as_str());
     let owner = (request.producer_id.0, request.producer_epoch);
     let now_ms = context.now_ms();

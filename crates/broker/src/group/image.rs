@@ -83,7 +83,10 @@ impl Group {
 }
 
 fn image_of(id: &str, member: &Member) -> MemberImage {
-    let protocol = |(name, metadata): &(String, Bytes)| ProtocolImage { name: name.clone(), metadata: metadata.to_vec() };
+    let protocol = |(name, metadata): &(String, Bytes)| ProtocolImage {
+        name: name.clone(),
+        metadata: metadata.to_vec(),
+    };
     MemberImage {
         id: id.to_string(),
         instance_id: member.instance_id.clone(),

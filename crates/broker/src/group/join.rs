@@ -107,7 +107,14 @@ impl Group {
     }
 
     /// A static member starts again: it takes over the place, and the one before is fenced.
-    fn replace(&mut self, now_ms: i64, old_id: &str, request: JoinRequest, token: Token, out: &mut Vec<Reply>) {
+    fn replace(
+        &mut self,
+        now_ms: i64,
+        old_id: &str,
+        request: JoinRequest,
+        token: Token,
+        out: &mut Vec<Reply>,
+    ) {
         let id = request.fresh_id.clone();
         let Some(old) = self.members.remove(old_id) else {
             return self.add(now_ms, id, &request, token, out);
@@ -143,7 +150,8 @@ impl Group {
     pub(super) fn joined(&self, id: &str) -> Joined {
         let protocol = self.protocol.clone().unwrap_or_default();
         let leader = self.leader.clone().unwrap_or_default();
-        let everyone = self.members.iter().map(|(id, m)| (id.clone(), m.instance_id.clone(), m.metadata(&protocol)));
+        let everyone =
+            self.members.iter().map(|(id, m)| (id.clone(), m.instance_id.clone(), m.metadata(&protocol)));
         Joined {
             generation: self.generation,
             protocol_type: self.protocol_type.clone().unwrap_or_default(),

@@ -69,10 +69,6 @@ impl Offsets {
         self.committed.keys()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.committed.is_empty() && self.pending.is_empty()
-    }
-
     pub(crate) fn delete(&mut self, place: &Place) {
         self.committed.remove(place);
         self.pending.values_mut().for_each(|offsets| {

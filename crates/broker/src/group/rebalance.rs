@@ -71,7 +71,8 @@ impl Group {
 
     /// Every member votes for the first of its protocols that all support.
     fn vote(&self) -> Option<String> {
-        let choice = |m: &super::Member| m.protocols.iter().map(|(n, _)| n).find(|n| self.all_support(n)).cloned();
+        let choice =
+            |m: &super::Member| m.protocols.iter().map(|(n, _)| n).find(|n| self.all_support(n)).cloned();
         let votes: Vec<String> = self.members.values().filter_map(choice).collect();
         let count = |name: &String| votes.iter().filter(|v| *v == name).count();
         votes.iter().max_by_key(|name| count(name)).cloned()

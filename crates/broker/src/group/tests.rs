@@ -49,7 +49,8 @@ impl Run {
     }
 
     fn sync(&mut self, now: i64, member: &str, generation: i32, assign: &[&str], token: u64) -> Vec<Reply> {
-        let parts: BTreeMap<_, _> = assign.iter().map(|m| (m.to_string(), Bytes::from(m.to_string()))).collect();
+        let parts: BTreeMap<_, _> =
+            assign.iter().map(|m| (m.to_string(), Bytes::from(m.to_string()))).collect();
         self.group.sync(now, &caller(member, generation), (None, None), parts, (token, &mut self.out));
         std::mem::take(&mut self.out)
     }
@@ -112,7 +113,10 @@ fn a_second_member_waits_until_the_first_has_joined_again() {
     assert_eq!(run.join(10, request("b", None), 3), []);
     assert_eq!(run.group.heartbeat(20, &caller("a", 1)), Err(ResponseError::RebalanceInProgress));
     let replies = joins(&run.join(30, again("a"), 4));
-    assert_eq!(replies, [(4, Ok((2, "a".into()))), (3, Ok((2, "a".into())))].map(|r| r).into_iter().collect::<Vec<_>>());
+    assert_eq!(
+        replies,
+        [(4, Ok((2, "a".into()))), (3, Ok((2, "a".into())))].map(|r| r).into_iter().collect::<Vec<_>>()
+    );
     assert_eq!(run.sync(40, "b", 2, &[], 5), [], "the follower waits for the leader");
     let replies = syncs(&run.sync(50, "a", 2, &["a", "b"], 6));
     assert_eq!(replies, [(6, Ok(b"a".to_vec())), (5, Ok(b"b".to_vec()))]);
@@ -123,7 +127,9 @@ fn a_new_dynamic_member_has_to_come_back_with_its_id() {
     let mut run = Run::new();
     let first = JoinRequest { needs_member_id: true, ..request("a", None) };
     let replies = run.join(0, first, 1);
-    assert!(matches!(&replies[..], [Reply::Join(1, Err(r))] if r.error == ResponseError::MemberIdRequired && r.member_id == "a"));
+    assert!(
+        matches!(&replies[..], [Reply::Join(1, Err(r))] if r.error == ResponseError::MemberIdRequired && r.member_id == "a")
+    );
     let second = JoinRequest { member_id: "a".into(), needs_member_id: true, ..request("other", None) };
     assert_eq!(joins(&run.join(1, second, 2)), [(2, Ok((1, "a".into())))]);
 }
@@ -255,8 +261,20 @@ fn offset_commits_are_fenced_by_the_table() {
         ("the member", &stable, of("a", None, 1), Ok(()), Ok(())),
         ("stale generation", &stable, of("a", None, 0), Err(IllegalGeneration), Err(IllegalGeneration)),
         ("gone member", &stable, of("z", None, 1), Err(UnknownMemberId), Err(UnknownMemberId)),
-        ("generation of an empty group", &empty, of("a", None, 1), Err(UnknownMemberId), Err(UnknownMemberId)),
-        ("replaced instance", &completing.group, of("old", Some("i"), 1), Err(FencedInstanceId), Err(FencedInstanceId)),
+        (
+            "generation of an empty group",
+            &empty,
+            of("a", None, 1),
+            Err(UnknownMemberId),
+            Err(UnknownMemberId),
+        ),
+        (
+            "replaced instance",
+            &completing.group,
+            of("old", Some("i"), 1),
+            Err(FencedInstanceId),
+            Err(FencedInstanceId),
+        ),
         ("before the assignment", &completing.group, of("s", Some("i"), 1), Ok(()), Err(RebalanceInProgress)),
     ];
     for (name, group, caller, transactional, plain) in table {

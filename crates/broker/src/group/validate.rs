@@ -21,7 +21,11 @@ impl Group {
     ///
     /// A transactional commit that names neither generation nor member nor instance is let through even when the group has
     /// members: it is not fenced at all. That is how Apache Kafka answers, and clients must not rely on more.
-    pub(crate) fn validate_offset_commit(&self, caller: &Caller, transactional: bool) -> Result<(), ResponseError> {
+    pub(crate) fn validate_offset_commit(
+        &self,
+        caller: &Caller,
+        transactional: bool,
+    ) -> Result<(), ResponseError> {
         if caller.generation < 0 && self.status == Status::Empty {
             return Ok(());
         }

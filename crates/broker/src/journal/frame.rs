@@ -121,7 +121,10 @@ mod tests {
         let mut out = Vec::new();
         write(&mut out, 100, 40, Kind::Change, &[b"ab", b"c"]);
         let frame = read(&out, 100).unwrap();
-        assert_eq!((frame.kind, frame.payload, frame.durable, frame.size), (Kind::Change, b"abc".as_slice(), 40, out.len()));
+        assert_eq!(
+            (frame.kind, frame.payload, frame.durable, frame.size),
+            (Kind::Change, b"abc".as_slice(), 40, out.len())
+        );
         assert_eq!(read(&out, 101), None);
         for at in 0..out.len() {
             let mut bad = out.clone();

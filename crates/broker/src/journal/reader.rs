@@ -42,7 +42,8 @@ pub(crate) fn read_journal(
         frame::read(&bytes[*later..], position(*later)).is_some_and(|frame| frame.durable > hole)
     });
     if let Some(later) = witness {
-        let reason = format!("a frame is damaged, and the one at byte {later} shows that it had been flushed");
+        let reason =
+            format!("a frame is damaged, and the one at byte {later} shows that it had been flushed");
         return Err(Error::corrupt(path, at as u64, reason));
     }
     Ok(Ending { position: hole, length: at as u64, torn: (bytes.len() - at) as u64 })
@@ -119,7 +120,9 @@ mod tests {
         for at in starts[1]..starts[2] {
             let mut bad = bytes.clone();
             bad[at] ^= 1;
-            assert!(matches!(read(&bad).1, Err(Error::Corrupt { position, .. }) if position == starts[1] as u64));
+            assert!(
+                matches!(read(&bad).1, Err(Error::Corrupt { position, .. }) if position == starts[1] as u64)
+            );
         }
     }
 

@@ -142,7 +142,13 @@ fn seal(batch: &mut [u8]) {
 }
 
 /// The control batch that ends a transaction in one partition.
-pub(crate) fn marker(producer_id: i64, producer_epoch: i16, committed: bool, base_offset: i64, now_ms: i64) -> Bytes {
+pub(crate) fn marker(
+    producer_id: i64,
+    producer_epoch: i16,
+    committed: bool,
+    base_offset: i64,
+    now_ms: i64,
+) -> Bytes {
     let mut record = BytesMut::with_capacity(16);
     record.put_slice(&[0, 0, 0, 8]); // attributes, timestamp delta, offset delta, key length 4 (zigzag)
     record.put_i16(0);
@@ -178,7 +184,12 @@ pub(crate) mod tests {
     use super::*;
 
     /// A batch of `values`, each at `timestamp`, for tests of everything above.
-    pub(crate) fn batch(producer: (i64, i16, i32), timestamp: i64, values: &[&[u8]], transactional: bool) -> Bytes {
+    pub(crate) fn batch(
+        producer: (i64, i16, i32),
+        timestamp: i64,
+        values: &[&[u8]],
+        transactional: bool,
+    ) -> Bytes {
         let mut body = BytesMut::new();
         for (i, value) in values.iter().enumerate() {
             let mut record = BytesMut::new();
@@ -248,7 +259,10 @@ pub(crate) mod tests {
         let header = check(&stamped_batch).unwrap();
         assert_eq!((header.base_offset, header.last_offset(), header.max_timestamp), (42, 42, 1_000));
         let at_append = check(&stamped(&stamped_batch, 43, Some(2_000))).unwrap();
-        assert_eq!((at_append.base_offset, at_append.max_timestamp, at_append.has_append_time()), (43, 2_000, true));
+        assert_eq!(
+            (at_append.base_offset, at_append.max_timestamp, at_append.has_append_time()),
+            (43, 2_000, true)
+        );
     }
 
     #[test]

@@ -41,14 +41,15 @@ impl Index {
         after.checked_sub(1).map_or(0, |i| self.entries[i].position)
     }
 
-    /// The entries as bytes with a checksum behind them.
+    /// The entries as bytes, with their number and a checksum behind them.
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(self.entries.len() * ENTRY + 4);
+        let mut out = Vec::with_capacity(self.entries.len() * ENTRY + 8);
         for entry in &self.entries {
             out.put_i64(entry.offset);
             out.put_u64(entry.position);
             out.put_i64(entry.max_ms_before);
         }
+        out.put_u32(u32::try_from(self.entries.len()).unwrap_or(u32::MAX));
         let sum = crc32c::crc32c(&out);
         out.put_u32(sum);
         out
@@ -56,15 +57,22 @@ impl Index {
 
     /// Reads [`Index::encode`]; `None` if it is damaged, and then it has to be built anew from the segment.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Index> {
-        let (mut body, mut sum) = bytes.split_at_checked(bytes.len().checked_sub(4)?)?;
-        if !body.len().is_multiple_of(ENTRY) || crc32c::crc32c(body) != sum.get_u32() {
+        let (summed, mut sum) = bytes.split_at_checked(bytes.len().checked_sub(4)?)?;
+        let (mut body, mut count) = summed.split_at_checked(summed.len().checked_sub(4)?)?;
+        if crc32c::crc32c(summed) != sum.get_u32() || body.len() != count.get_u32() as usize * ENTRY {
             return None;
         }
         let mut entries = Vec::with_capacity(body.len() / ENTRY);
         while body.has_remaining() {
-            entries.push(Entry { offset: body.get_i64(), position: body.get_u64(), max_ms_before: body.get_i64() });
+            entries.push(Entry {
+                offset: body.get_i64(),
+                position: body.get_u64(),
+                max_ms_before: body.get_i64(),
+            });
         }
-        entries.is_sorted_by(|a, b| a.offset < b.offset && a.position < b.position).then_some(Index { entries })
+        entries
+            .is_sorted_by(|a, b| a.offset < b.offset && a.position < b.position)
+            .then_some(Index { entries })
     }
 
     /// Drops what points at or behind `length`, for a segment that was cut; the last entry left, if any.
@@ -81,7 +89,8 @@ mod tests {
     fn index() -> Index {
         let mut index = Index::default();
         for i in 0..10u64 {
-            let entry = Entry { offset: i as i64 * 10, position: i * INTERVAL / 2, max_ms_before: 1_000 + i as i64 };
+            let entry =
+                Entry { offset: i as i64 * 10, position: i * INTERVAL / 2, max_ms_before: 1_000 + i as i64 };
             index.note(entry);
         }
         index

@@ -198,7 +198,9 @@ impl Partition {
             return Source::Memory(wanted.cloned().collect());
         }
         let after = self.segments.partition_point(|s| s.base_offset <= offset);
-        let Some(segment) = after.checked_sub(1).and_then(|i| self.segments.get(i)) else { return Source::Nothing };
+        let Some(segment) = after.checked_sub(1).and_then(|i| self.segments.get(i)) else {
+            return Source::Nothing;
+        };
         Source::File { file: segment.file(), position: segment.position_of(offset), end: segment.length() }
     }
 

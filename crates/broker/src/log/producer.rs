@@ -50,7 +50,11 @@ pub(crate) fn judge(known: Option<&ProducerState>, batch: &BatchHeader) -> Resul
         return Err(ResponseError::InvalidProducerEpoch);
     }
     if batch.producer_epoch > state.epoch {
-        return if batch.base_sequence == 0 { Ok(Verdict::Append) } else { Err(ResponseError::OutOfOrderSequenceNumber) };
+        return if batch.base_sequence == 0 {
+            Ok(Verdict::Append)
+        } else {
+            Err(ResponseError::OutOfOrderSequenceNumber)
+        };
     }
     let (first, last) = (batch.base_sequence, batch.last_sequence());
     if let Some(seen) = state.batches.iter().find(|b| b.first_sequence == first && b.last_sequence == last) {

@@ -165,8 +165,12 @@ impl TimeSearch {
         for source in &self.sources {
             let found = match source {
                 Source::Nothing => None,
-                Source::Memory(batches) => batches.iter().find_map(|(header, bytes)| self.look(header, bytes)),
-                Source::File { file, position, end } => self.look_in(&Window { file, end: *end }, *position)?,
+                Source::Memory(batches) => {
+                    batches.iter().find_map(|(header, bytes)| self.look(header, bytes))
+                }
+                Source::File { file, position, end } => {
+                    self.look_in(&Window { file, end: *end }, *position)?
+                }
             };
             if let Some(found) = found {
                 return Ok((found.0 < self.limit).then_some(found));

@@ -94,7 +94,10 @@ impl Segment {
     }
 
     /// Writes batches behind the last one, with one system call.
-    pub(crate) fn append<'a>(&mut self, batches: impl Iterator<Item = (&'a BatchHeader, &'a Bytes)>) -> io::Result<()> {
+    pub(crate) fn append<'a>(
+        &mut self,
+        batches: impl Iterator<Item = (&'a BatchHeader, &'a Bytes)>,
+    ) -> io::Result<()> {
         let mut joined = Vec::new();
         for (header, bytes) in batches {
             let position = self.length + joined.len() as u64;
@@ -110,8 +113,11 @@ impl Segment {
 
     /// The file and its index to be flushed by a checkpoint, if anything was written since the last one.
     pub(crate) fn take_dirty(&mut self) -> Option<DirtySegment> {
-        std::mem::take(&mut self.dirty)
-            .then(|| DirtySegment { path: self.path.clone(), file: self.file(), index: self.index.encode() })
+        std::mem::take(&mut self.dirty).then(|| DirtySegment {
+            path: self.path.clone(),
+            file: self.file(),
+            index: self.index.encode(),
+        })
     }
 
     /// The files of this segment, for removal.

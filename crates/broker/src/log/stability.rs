@@ -104,7 +104,8 @@ mod tests {
             stability.data(producer, first);
             stability.marker(producer, marker, false);
         }
-        let found = |from, until| stability.aborted(from, until).iter().map(|a| a.producer_id).collect::<Vec<_>>();
+        let found =
+            |from, until| stability.aborted(from, until).iter().map(|a| a.producer_id).collect::<Vec<_>>();
         assert_eq!(found(0, 100), [1, 2, 3]);
         assert_eq!(found(5, 12), [2]);
         assert_eq!(found(10, 12), Vec::<i64>::new());

@@ -39,7 +39,11 @@ pub(crate) fn may_wait(mut request: &[u8]) -> bool {
 }
 
 /// Handles one request; `None` if the client wants no answer.
-pub(crate) async fn handle(shared: &Arc<Shared>, mut request: Bytes, host: &str) -> Result<Option<Answer>, Refused> {
+pub(crate) async fn handle(
+    shared: &Arc<Shared>,
+    mut request: Bytes,
+    host: &str,
+) -> Result<Option<Answer>, Refused> {
     let mut start = request.get(..8).ok_or(Refused::Header)?;
     let (code, version, correlation_id) = (start.get_i16(), start.get_i16(), start.get_i32());
     let shape = shapes::find(code).ok_or(Refused::Unsupported(code, version))?;
@@ -51,7 +55,8 @@ pub(crate) async fn handle(shared: &Arc<Shared>, mut request: Bytes, host: &str)
         }
         return Err(Refused::Unsupported(code, version));
     }
-    let header = RequestHeader::decode(&mut request, key.request_header_version(version)).map_err(|_| Refused::Header)?;
+    let header = RequestHeader::decode(&mut request, key.request_header_version(version))
+        .map_err(|_| Refused::Header)?;
     if !shape::fits(shape.fields, version, version >= shape.flexible_from, &request) {
         return Err(Refused::Malformed(key, version));
     }
@@ -60,7 +65,11 @@ pub(crate) async fn handle(shared: &Arc<Shared>, mut request: Bytes, host: &str)
     route(&context, request, correlation_id).await
 }
 
-async fn route(context: &Context<'_>, request: Bytes, correlation_id: i32) -> Result<Option<Answer>, Refused> {
+async fn route(
+    context: &Context<'_>,
+    request: Bytes,
+    correlation_id: i32,
+) -> Result<Option<Answer>, Refused> {
     let (key, version) = (context.key, context.version);
     macro_rules! answer {
         ($request:ident, |$r:ident| $call:expr) => {{
@@ -87,10 +96,14 @@ async fn route(context: &Context<'_>, request: Bytes, correlation_id: i32) -> Re
         ApiKey::ListOffsets => answer!(ListOffsetsRequest, |r| api::list_offsets::handle(context, &r)),
         ApiKey::Metadata => answer!(MetadataRequest, |r| api::metadata::handle(context, r)),
         ApiKey::OffsetCommit => answer!(OffsetCommitRequest, |r| api::offset_commit::handle(context, r)),
-        ApiKey::TxnOffsetCommit => answer!(TxnOffsetCommitRequest, |r| api::offset_commit::handle_txn(context, r)),
+        ApiKey::TxnOffsetCommit => {
+            answer!(TxnOffsetCommitRequest, |r| api::offset_commit::handle_txn(context, r))
+        }
         ApiKey::OffsetFetch => answer!(OffsetFetchRequest, |r| api::offset_fetch::handle(context, r)),
         ApiKey::OffsetDelete => answer!(OffsetDeleteRequest, |r| api::offset_delete::handle(context, r)),
-        ApiKey::FindCoordinator => answer!(FindCoordinatorRequest, |r| api::find_coordinator::handle(context, r)),
+        ApiKey::FindCoordinator => {
+            answer!(FindCoordinatorRequest, |r| api::find_coordinator::handle(context, r))
+        }
         ApiKey::Heartbeat => answer!(HeartbeatRequest, |r| api::membership::heartbeat(context, &r)),
         ApiKey::LeaveGroup => answer!(LeaveGroupRequest, |r| api::membership::leave(context, r)),
         ApiKey::DescribeGroups => answer!(DescribeGroupsRequest, |r| api::groups::describe(context, r)),
@@ -109,10 +122,16 @@ async fn route(context: &Context<'_>, request: Bytes, correlation_id: i32) -> Re
         ApiKey::AddPartitionsToTxn => {
             answer!(AddPartitionsToTxnRequest, |r| api::transactions::add_partitions(context, &r))
         }
-        ApiKey::AddOffsetsToTxn => answer!(AddOffsetsToTxnRequest, |r| api::transactions::add_offsets(context, &r)),
+        ApiKey::AddOffsetsToTxn => {
+            answer!(AddOffsetsToTxnRequest, |r| api::transactions::add_offsets(context, &r))
+        }
         ApiKey::EndTxn => answer!(EndTxnRequest, |r| api::transactions::end(context, &r)),
-        ApiKey::OffsetForLeaderEpoch => answer!(OffsetForLeaderEpochRequest, |r| api::leader_epoch::handle(context, r)),
-        ApiKey::DescribeCluster => answer!(DescribeClusterRequest, |_r| api::metadata::describe_cluster(context)),
+        ApiKey::OffsetForLeaderEpoch => {
+            answer!(OffsetForLeaderEpochRequest, |r| api::leader_epoch::handle(context, r))
+        }
+        ApiKey::DescribeCluster => {
+            answer!(DescribeClusterRequest, |_r| api::metadata::describe_cluster(context))
+        }
         _ => Err(Refused::Unsupported(key as i16, version)),
     }
 }

@@ -86,7 +86,10 @@ mod tests {
             assert_eq!(flexible, key.request_header_version(version) == 2, "{key:?} v{version}");
             assert!(fits(shape.fields, version, flexible, &body), "{key:?} v{version}: {:?}", &body[..]);
             for cut in 0..body.len() {
-                assert!(!fits(shape.fields, version, flexible, &body[..cut]), "{key:?} v{version} cut at {cut}");
+                assert!(
+                    !fits(shape.fields, version, flexible, &body[..cut]),
+                    "{key:?} v{version} cut at {cut}"
+                );
             }
         }
         assert!(encoded > 0, "{key:?}");
@@ -117,12 +120,15 @@ mod tests {
     fn nested_requests_fit_their_shapes() {
         let name = || TopicName(StrBytes::from_static_str("topic"));
         let text = || StrBytes::from_static_str("text");
-        let data = produce_request::PartitionProduceData::default().with_records(Some(Bytes::from_static(b"12345")));
-        let topic = produce_request::TopicProduceData::default().with_name(name()).with_partition_data(vec![data]);
+        let data =
+            produce_request::PartitionProduceData::default().with_records(Some(Bytes::from_static(b"12345")));
+        let topic =
+            produce_request::TopicProduceData::default().with_name(name()).with_partition_data(vec![data]);
         assert_fits(ApiKey::Produce, &ProduceRequest::default().with_topic_data(vec![topic.clone(), topic]));
 
         let partition = fetch_request::FetchPartition::default().with_fetch_offset(9);
-        let topic = fetch_request::FetchTopic::default().with_topic(name()).with_partitions(vec![partition; 2]);
+        let topic =
+            fetch_request::FetchTopic::default().with_topic(name()).with_partitions(vec![partition; 2]);
         assert_fits(ApiKey::Fetch, &FetchRequest::default().with_topics(vec![topic]));
 
         let partition = list_offsets_request::ListOffsetsPartition::default();
@@ -134,14 +140,17 @@ mod tests {
 
         let partition = offset_commit_request::OffsetCommitRequestPartition::default()
             .with_committed_metadata(Some(text()));
-        let topic = offset_commit_request::OffsetCommitRequestTopic::default().with_partitions(vec![partition; 2]);
+        let topic =
+            offset_commit_request::OffsetCommitRequestTopic::default().with_partitions(vec![partition; 2]);
         assert_fits(ApiKey::OffsetCommit, &OffsetCommitRequest::default().with_topics(vec![topic]));
 
         let partition = txn_offset_commit_request::TxnOffsetCommitRequestPartition::default();
-        let topic = txn_offset_commit_request::TxnOffsetCommitRequestTopic::default().with_partitions(vec![partition]);
+        let topic = txn_offset_commit_request::TxnOffsetCommitRequestTopic::default()
+            .with_partitions(vec![partition]);
         assert_fits(ApiKey::TxnOffsetCommit, &TxnOffsetCommitRequest::default().with_topics(vec![topic]));
 
-        let protocol = join_group_request::JoinGroupRequestProtocol::default().with_metadata(Bytes::from_static(b"m"));
+        let protocol =
+            join_group_request::JoinGroupRequestProtocol::default().with_metadata(Bytes::from_static(b"m"));
         assert_fits(ApiKey::JoinGroup, &JoinGroupRequest::default().with_protocols(vec![protocol]));
 
         let config = create_topics_request::CreatableTopicConfig::default().with_value(Some(text()));
@@ -149,7 +158,8 @@ mod tests {
         assert_fits(ApiKey::CreateTopics, &CreateTopicsRequest::default().with_topics(vec![topic]));
 
         let config = incremental_alter_configs_request::AlterableConfig::default().with_value(Some(text()));
-        let resource = incremental_alter_configs_request::AlterConfigsResource::default().with_configs(vec![config]);
+        let resource =
+            incremental_alter_configs_request::AlterConfigsResource::default().with_configs(vec![config]);
         let request = IncrementalAlterConfigsRequest::default().with_resources(vec![resource]);
         assert_fits(ApiKey::IncrementalAlterConfigs, &request);
     }

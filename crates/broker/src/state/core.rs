@@ -100,7 +100,8 @@ impl Core {
         self.journal.reached(position);
         while self.unreached.front().is_some_and(|u| u.position <= position) {
             let Some(next) = self.unreached.pop_front() else { break };
-            let log = self.tables.topics.get_mut(&next.topic).and_then(|t| t.partitions.get_mut(next.partition));
+            let log =
+                self.tables.topics.get_mut(&next.topic).and_then(|t| t.partitions.get_mut(next.partition));
             if let Some(log) = log {
                 log.raise(next.end_offset);
             }

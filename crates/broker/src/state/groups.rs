@@ -55,7 +55,12 @@ impl Core {
         receiver
     }
 
-    pub(crate) fn heartbeat(&mut self, now_ms: i64, group: &str, caller: &Caller) -> Result<(), ResponseError> {
+    pub(crate) fn heartbeat(
+        &mut self,
+        now_ms: i64,
+        group: &str,
+        caller: &Caller,
+    ) -> Result<(), ResponseError> {
         let state = self.tables.groups.get_mut(group).ok_or(ResponseError::UnknownMemberId)?;
         state.members.heartbeat(now_ms, caller)
     }
@@ -113,7 +118,8 @@ impl Core {
     /// Does what time demands in groups and transactions, and sets the timer for the next time.
     pub(crate) fn tick(&mut self, now_ms: i64) {
         let due = |g: &super::tables::GroupState| g.members.next_deadline().is_some_and(|d| d <= now_ms);
-        let groups: Vec<String> = self.tables.groups.iter().filter(|(_, g)| due(g)).map(|(n, _)| n.clone()).collect();
+        let groups: Vec<String> =
+            self.tables.groups.iter().filter(|(_, g)| due(g)).map(|(n, _)| n.clone()).collect();
         for group in groups {
             let mut out = Vec::new();
             self.tables.group_mut(&group).members.tick(now_ms, &mut out);

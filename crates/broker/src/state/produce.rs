@@ -81,7 +81,10 @@ fn check_rules(rules: &Rules, batch: &ToAppend<'_>, now_ms: i64) -> Result<(), R
     if !fields_agree || (!header.is_compressed() && !record::is_consistent(batch.bytes, header)) {
         return Err(ResponseError::InvalidRecord);
     }
-    if rules.compacted && !header.is_compressed() && Records::of(batch.bytes).flatten().any(|r| r.key.is_none()) {
+    if rules.compacted
+        && !header.is_compressed()
+        && Records::of(batch.bytes).flatten().any(|r| r.key.is_none())
+    {
         return Err(ResponseError::InvalidRecord);
     }
     let too_late = header.max_timestamp.saturating_sub(now_ms) > rules.after_max_ms;

@@ -74,7 +74,12 @@ fn replay(folder: &Path, tables: &mut Tables, now_ms: i64) -> Result<Journal> {
         }
         if number == last && ending.torn > 0 {
             let path = path.display().to_string();
-            tracing::warn!(path, bytes = ending.torn, at = ending.length, "cutting a torn tail, never acknowledged");
+            tracing::warn!(
+                path,
+                bytes = ending.torn,
+                at = ending.length,
+                "cutting a torn tail, never acknowledged"
+            );
         }
         expected = Some(ending);
     }
@@ -134,7 +139,8 @@ fn apply_batch(tables: &mut Tables, mut payload: &[u8], path: &Path) -> Result<(
 /// Removes folders of topics that were deleted before a crash could remove them.
 fn remove_unknown_topics(tables: &Tables) -> Result<()> {
     let Ok(entries) = fs::read_dir(tables.folder()) else { return Ok(()) };
-    let known: BTreeSet<String> = tables.topics.values().map(|t| format!("{}-{}", t.name, t.number)).collect();
+    let known: BTreeSet<String> =
+        tables.topics.values().map(|t| format!("{}-{}", t.name, t.number)).collect();
     let doomed: BTreeSet<_> = tables.doomed.iter().cloned().collect();
     for entry in entries.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();

@@ -28,7 +28,12 @@ const fn setting(name: &'static str, kind: Type, default: &'static str) -> Setti
     Setting { name, default, kind, allowed: &[] }
 }
 
-const fn choice(name: &'static str, kind: Type, default: &'static str, allowed: &'static [&'static str]) -> Setting {
+const fn choice(
+    name: &'static str,
+    kind: Type,
+    default: &'static str,
+    allowed: &'static [&'static str],
+) -> Setting {
     Setting { name, default, kind, allowed }
 }
 
@@ -76,7 +81,12 @@ impl Setting {
             Type::String | Type::List => true,
         };
         let allowed = |v: &str| self.allowed.is_empty() || self.allowed.contains(&v);
-        typed && if self.kind == Type::List { value.split(',').all(|v| allowed(v.trim())) } else { allowed(value) }
+        typed
+            && if self.kind == Type::List {
+                value.split(',').all(|v| allowed(v.trim()))
+            } else {
+                allowed(value)
+            }
     }
 
     /// Whether values are joined by commas, so that parts can be added and removed.
@@ -113,7 +123,11 @@ pub(crate) struct Rules {
 impl Rules {
     pub(crate) fn of(configs: &BTreeMap<String, String>) -> Self {
         let text = |name: &str| {
-            configs.get(name).map(String::as_str).or_else(|| find(name).map(|s| s.default)).unwrap_or_default()
+            configs
+                .get(name)
+                .map(String::as_str)
+                .or_else(|| find(name).map(|s| s.default))
+                .unwrap_or_default()
         };
         let number = |name: &str| text(name).parse::<i64>().unwrap_or(i64::MAX);
         Rules {
@@ -140,7 +154,8 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_is_refused() {
-        for (name, value) in [("nonsense", "1"), ("retention.ms", "soon"), ("cleanup.policy", "compact,burn")] {
+        for (name, value) in [("nonsense", "1"), ("retention.ms", "soon"), ("cleanup.policy", "compact,burn")]
+        {
             assert!(check(name, value).is_err(), "{name}");
         }
         assert_eq!(check("cleanup.policy", "compact,delete"), Ok(()));

@@ -202,7 +202,8 @@ fn run_checkpoint(shared: &Arc<Shared>, checkpoint: Checkpoint) {
 pub(crate) async fn run_timekeeper(shared: Arc<Shared>) {
     loop {
         let (at_ms, _) = shared.with(|core| core.timer_ms);
-        let due = tokio::time::sleep_until(shared.clock.instant(at_ms.min(shared.clock.now_ms() + 3_600_000)));
+        let due =
+            tokio::time::sleep_until(shared.clock.instant(at_ms.min(shared.clock.now_ms() + 3_600_000)));
         tokio::select! {
             () = due => {
                 let now_ms = shared.clock.now_ms();

@@ -197,7 +197,8 @@ impl Tables {
         let uuid = Uuid::parse_str(uuid).unwrap_or_default();
         let folder = self.folder.join(format!("{name}-{number}"));
         let rules = Rules::of(&configs);
-        let mut topic = Topic { number, uuid, name: name.clone(), configs, rules, partitions: Vec::new(), folder };
+        let mut topic =
+            Topic { number, uuid, name: name.clone(), configs, rules, partitions: Vec::new(), folder };
         topic.grow(partitions);
         self.next_topic = self.next_topic.max(number + 1);
         self.names.insert(name, number);
@@ -213,7 +214,13 @@ impl Tables {
     }
 
     /// Takes a stamped batch over; it is dropped if its topic has been deleted since (in replay).
-    pub(crate) fn append(&mut self, number: u64, partition: u32, header: BatchHeader, batch: Bytes) -> Result<()> {
+    pub(crate) fn append(
+        &mut self,
+        number: u64,
+        partition: u32,
+        header: BatchHeader,
+        batch: Bytes,
+    ) -> Result<()> {
         let limits = self.limits;
         let Some(topic) = self.topics.get_mut(&number) else { return Ok(()) };
         let segment_bytes = topic.rules.segment_bytes.min(limits.max_segment_bytes);
@@ -253,7 +260,9 @@ impl Tables {
             }));
         }
         let transactions = self.transactions.iter();
-        all.extend(transactions.map(|(id, state)| Change::Transaction { id: id.clone(), state: state.clone() }));
+        all.extend(
+            transactions.map(|(id, state)| Change::Transaction { id: id.clone(), state: state.clone() }),
+        );
         for (group, state) in &self.groups {
             all.push(Change::Group { group: group.clone(), image: state.members.image() });
             all.extend(state.offsets.entries().into_iter().map(|(producer_id, offsets)| Change::Offsets {

@@ -80,14 +80,21 @@ impl Core {
     }
 
     /// Gives a topic more partitions.
-    pub(crate) fn grow_topic(&mut self, name: &str, partitions: i32, only_check: bool) -> Result<(), Refusal> {
+    pub(crate) fn grow_topic(
+        &mut self,
+        name: &str,
+        partitions: i32,
+        only_check: bool,
+    ) -> Result<(), Refusal> {
         let Some(topic) = self.tables.topic(name) else {
             let text = format!("The topic '{name}' does not exist.");
             return Err((ResponseError::UnknownTopicOrPartition, text));
         };
         let (number, now) = (topic.number, i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX));
         if partitions <= now || partitions > MOST_PARTITIONS {
-            let text = format!("The topic '{name}' currently has {now} partition(s); {partitions} is not an increase.");
+            let text = format!(
+                "The topic '{name}' currently has {now} partition(s); {partitions} is not an increase."
+            );
             return Err((ResponseError::InvalidPartitions, text));
         }
         if !only_check {
@@ -105,7 +112,10 @@ impl Core {
         only_check: bool,
     ) -> Result<(), Refusal> {
         let Some(topic) = self.tables.topic(name) else {
-            return Err((ResponseError::UnknownTopicOrPartition, format!("The topic '{name}' does not exist.")));
+            return Err((
+                ResponseError::UnknownTopicOrPartition,
+                format!("The topic '{name}' does not exist."),
+            ));
         };
         let number = topic.number;
         if let Some(text) = configs.iter().find_map(|(name, value)| settings::check(name, value).err()) {
@@ -118,7 +128,12 @@ impl Core {
     }
 
     /// Deletes records below `offset` (-1: below the high watermark); the new start offset.
-    pub(crate) fn delete_records(&mut self, name: &str, index: i32, offset: i64) -> Result<i64, ResponseError> {
+    pub(crate) fn delete_records(
+        &mut self,
+        name: &str,
+        index: i32,
+        offset: i64,
+    ) -> Result<i64, ResponseError> {
         let unknown = ResponseError::UnknownTopicOrPartition;
         let topic = self.tables.topic(name).ok_or(unknown)?;
         let (number, log) = (topic.number, topic.partition(index).ok_or(unknown)?);

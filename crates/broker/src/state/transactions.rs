@@ -96,7 +96,8 @@ impl Core {
 
     /// Ends what a crash left between decision and completion.
     pub(crate) fn finish_decided(&mut self, now_ms: i64) {
-        let decided = |state: &Transaction| matches!(state.status, Status::PrepareCommit | Status::PrepareAbort);
+        let decided =
+            |state: &Transaction| matches!(state.status, Status::PrepareCommit | Status::PrepareAbort);
         let left: Vec<_> = self.tables.transactions.iter().filter(|(_, s)| decided(s)).collect();
         let left: Vec<_> = left.into_iter().map(|(id, s)| (id.clone(), s.clone())).collect();
         for (id, state) in left {

@@ -14,7 +14,8 @@ pub(crate) enum EndDecision {
 }
 
 fn owned(known: Option<&Transaction>, producer_id: i64, epoch: i16) -> Result<&Transaction, ResponseError> {
-    let state = known.filter(|s| s.producer_id == producer_id).ok_or(ResponseError::InvalidProducerIdMapping)?;
+    let state =
+        known.filter(|s| s.producer_id == producer_id).ok_or(ResponseError::InvalidProducerIdMapping)?;
     if state.epoch == epoch { Ok(state) } else { Err(ResponseError::ProducerFenced) }
 }
 
@@ -69,7 +70,9 @@ pub(crate) fn end(
     match (state.status, committed) {
         (Status::Ongoing, _) => Ok(EndDecision::Decided(decided(state, committed))),
         (Status::CompleteCommit, true) | (Status::CompleteAbort, false) => Ok(EndDecision::AlreadyDone),
-        (Status::PrepareCommit, true) | (Status::PrepareAbort, false) => Err(ResponseError::ConcurrentTransactions),
+        (Status::PrepareCommit, true) | (Status::PrepareAbort, false) => {
+            Err(ResponseError::ConcurrentTransactions)
+        }
         _ => Err(ResponseError::InvalidTxnState),
     }
 }

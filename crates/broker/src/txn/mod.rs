@@ -11,8 +11,10 @@ use std::collections::BTreeSet;
 
 use minicbor::{Decode, Encode};
 
-pub(crate) use init::{InitRequest, Initialised, init};
-pub(crate) use machine::{EndDecision, add_groups, add_partitions, complete, end, expire, verify, verify_group};
+pub(crate) use init::{InitRequest, init};
+pub(crate) use machine::{
+    EndDecision, add_groups, add_partitions, complete, end, expire, verify, verify_group,
+};
 
 /// Where a transaction stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
