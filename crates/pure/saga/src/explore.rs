@@ -69,8 +69,9 @@ pub fn explore(flow: &Flow, states_max: usize) -> Verdict {
     while let Some(at) = queue.pop_front() {
         let state = nodes[at].state.take();
         let steps = state.as_ref().map_or_else(|| starts(flow), |state| continued(flow, state));
-        if let Some(state) = state.as_ref().filter(|_| !steps.iter().any(|step| step.must_come)) {
-            let waits = view::waits(flow, state).into_iter().map(|wait| wait.what).collect();
+        if !steps.iter().any(|step| step.must_come) {
+            let waits =
+                state.iter().flat_map(|state| view::waits(flow, state)).map(|wait| wait.what).collect();
             return Verdict::Blocked { path: path(&nodes, at), waits };
         }
         for step in steps {

@@ -212,8 +212,8 @@ pub struct Ended {
     /// Version of the definition that it followed.
     #[n(2)]
     pub definition_version: u32,
-    /// Four bytes of the ID of each activation whose success is accounted for, the oldest first. A success that is
-    /// not among them is late; one that was crowded out is undone once more, which a participant answers from memory.
+    /// Four bytes for each answer whose effect is accounted for, the oldest first. A success that is not among them is
+    /// late; one that was crowded out is undone once more, which a participant answers from memory.
     #[cbor(n(3), with = "minicbor::bytes")]
     pub known: Vec<u8>,
 }
@@ -311,31 +311,37 @@ impl Ended {
     const MARKS_MAX: usize = 10;
 
     pub(crate) fn of(live: &Live, end: End, now_ms: i64) -> Self {
-        let mut succeeded: Vec<_> =
-            live.activations.values().filter(|a| a.seen.has(Kind::Succeeded)).collect();
-        succeeded.sort_by_key(|activation| activation.order);
         let definition_version = live.head.lineage.definition.version;
         let mut ended = Self { end, at_ms: now_ms, definition_version, known: Vec::new() };
-        succeeded.iter().for_each(|activation| ended.learn(activation.id));
+        let mut activations: Vec<_> = live.activations.values().collect();
+        activations.sort_by_key(|activation| activation.order);
+        for activation in activations {
+            if activation.seen.has(Kind::Succeeded) {
+                ended.learn(activation.id, Kind::Succeeded);
+            }
+            if activation.seen.has(Kind::Exhausted) && activation.phase == Phase::Undone {
+                ended.learn(activation.id, Kind::Exhausted);
+            }
+        }
         ended
     }
 
-    /// Whether the success of `activation` is accounted for.
-    pub fn knows(&self, activation: ActivationId) -> bool {
-        self.known.chunks(Self::MARK).any(|mark| mark == Self::mark(&activation))
+    /// Whether what an answer of that kind says of `activation` is accounted for.
+    pub(crate) fn knows(&self, activation: ActivationId, kind: Kind) -> bool {
+        self.known.chunks(Self::MARK).any(|mark| mark == Self::mark(activation, kind))
     }
 
-    pub(crate) fn learn(&mut self, activation: ActivationId) {
+    pub(crate) fn learn(&mut self, activation: ActivationId, kind: Kind) {
         if self.known.len() >= Self::MARK * Self::MARKS_MAX {
             self.known.drain(..Self::MARK);
         }
-        self.known.extend(Self::mark(&activation));
+        self.known.extend(Self::mark(activation, kind));
     }
 
-    /// The ID is a hash, so any of its bytes tell activations apart.
-    fn mark(activation: &ActivationId) -> [u8; Self::MARK] {
-        let [a, b, c, d, ..] = activation.uuid().into_bytes();
-        [a, b, c, d]
+    /// The ID is a hash, so its bytes tell activations apart, and other bytes of it answers of another kind.
+    fn mark(activation: ActivationId, kind: Kind) -> [u8; Self::MARK] {
+        let [a, b, c, d, .., w, x, y, z] = activation.uuid().into_bytes();
+        if kind == Kind::Succeeded { [a, b, c, d] } else { [w, x, y, z] }
     }
 }
 

@@ -24,7 +24,7 @@ fn results(world: World<'_>, visited: &mut BTreeSet<Vec<u8>>, results: &mut BTre
         results.insert((world.ends.clone(), undos));
         return;
     }
-    for at in 0..world.mail.len() {
+    for at in world.next() {
         let mut after = world.clone();
         after.deliver(at);
         self::results(after, visited, results);
