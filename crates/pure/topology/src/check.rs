@@ -62,12 +62,16 @@ pub(crate) fn check(root: &Node, mesh: &Mesh, report: &mut Report) {
     events::check(&checked, report);
     partitions::check(&checked, report);
     misplaced::check(&checked, report);
-    outcomes::check_roles(&checked, report);
+    let roles_are_clear = outcomes::check_roles(&checked, report);
     let reachable = reach::check(&checked, report);
-    if loops::check(&checked, &reachable, report) {
+    let loops = loops::check(&checked, &reachable, report);
+    if loops || reachable.len() < mesh.steps.len() {
         return;
     }
-    joins::check(&checked, report);
+    // What can't come to an end because of these is not told again.
+    let joins_can_complete = joins::check(&checked, report);
     undo::check(&checked, report);
-    outcomes::check(&checked, report);
+    if joins_can_complete && roles_are_clear {
+        outcomes::check(&checked, report);
+    }
 }

@@ -16,7 +16,7 @@ pub(crate) fn help(written: &str, known: &[&str], otherwise: &str) -> String {
     match closest(written, known.iter().copied()) {
         Some(name) => format!("did you mean `{name}`?"),
         None if known.is_empty() => otherwise.to_owned(),
-        None => format!("{otherwise}; known are {}", listed(known)),
+        None => format!("{otherwise}; there is {}", listed(known)),
     }
 }
 

@@ -6,19 +6,28 @@ use crate::mesh::{Group, Trigger};
 
 use super::Checked;
 
-pub(super) fn check(checked: &Checked<'_>, report: &mut Report) {
+/// Reports joins that can never be complete; `true` if there is none.
+pub(super) fn check(checked: &Checked<'_>, report: &mut Report) -> bool {
+    let mut good = true;
     for step in checked.mesh.steps.values() {
         if let Trigger::All(events) = &step.when {
             let place = |event: &str| checked.step_event(&step.name, "when", event);
-            check_join(checked, &format!("`{}` can never run", step.name), events, &place, report);
+            good &= check_join(checked, &format!("`{}` can never run", step.name), events, &place, report);
         }
     }
     for saga in checked.mesh.sagas.values() {
         if let Group::All(events) = &saga.completes {
             let place = |event: &str| checked.saga_event(&saga.name, "completes", event);
-            check_join(checked, &format!("saga `{}` can never complete", saga.name), events, &place, report);
+            good &= check_join(
+                checked,
+                &format!("saga `{}` can never complete", saga.name),
+                events,
+                &place,
+                report,
+            );
         }
     }
+    good
 }
 
 fn check_join(
@@ -27,11 +36,13 @@ fn check_join(
     events: &[String],
     place: &dyn Fn(&str) -> Span,
     report: &mut Report,
-) {
+) -> bool {
+    let mut good = true;
     for (index, one) in events.iter().enumerate() {
         for other in &events[index + 1..] {
             if checked.flow.events_exclude(checked.mesh, one, other) {
                 let message = format!("{consequence}: `{one}` and `{other}` exclude each other");
+                good = false;
                 report.add(
                     Diagnostic::new(codes::NEVER_JOINS, place(other), message)
                         .label("never in the same run")
@@ -41,4 +52,5 @@ fn check_join(
             }
         }
     }
+    good
 }

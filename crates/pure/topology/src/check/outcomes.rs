@@ -8,8 +8,9 @@ use crate::suggest::listed;
 use super::Checked;
 use super::runs::{self, Runs, Stopped};
 
-/// Events that both complete and fail, or start and end a saga.
-pub(super) fn check_roles(checked: &Checked<'_>, report: &mut Report) {
+/// Reports events that both complete and fail, or start and end a saga; `true` if there is none.
+pub(super) fn check_roles(checked: &Checked<'_>, report: &mut Report) -> bool {
+    let mut clear = true;
     for saga in checked.mesh.sagas.values() {
         let roles = [
             ("completes", saga.completes.events(), "fails", saga.fails.as_slice()),
@@ -18,6 +19,7 @@ pub(super) fn check_roles(checked: &Checked<'_>, report: &mut Report) {
         ];
         for (one, these, other, those) in roles {
             let Some(event) = these.iter().find(|e| those.contains(e)) else { continue };
+            clear = false;
             let message = format!("`{event}` both {one} and {other} saga `{}`", saga.name);
             report.add(
                 Diagnostic::new(codes::TWO_ROLES, checked.saga_event(&saga.name, other, event), message)
@@ -27,6 +29,7 @@ pub(super) fn check_roles(checked: &Checked<'_>, report: &mut Report) {
             );
         }
     }
+    clear
 }
 
 /// Tries the runs of each saga. Where a deadline ends what hangs, only completion has to be shown.
@@ -52,12 +55,6 @@ pub(super) fn check(checked: &Checked<'_>, report: &mut Report) {
 }
 
 fn never_completes(checked: &Checked<'_>, saga: &Saga, report: &mut Report) {
-    if let Group::All(events) = &saga.completes {
-        let mut pairs = events.iter().flat_map(|one| events.iter().map(move |other| (one, other)));
-        if pairs.any(|(one, other)| checked.flow.events_exclude(checked.mesh, one, other)) {
-            return;
-        }
-    }
     let message = format!("no run of saga `{}` completes it", saga.name);
     let help = "name an event that the last step emits when all goes well";
     let span = checked.saga(&saga.name, "completes");
@@ -105,9 +102,9 @@ fn waiting_join(checked: &Checked<'_>, saga: &Saga, stopped: &Stopped<'_>) -> Op
             continue;
         }
         let message = format!("{who} can wait for ever for {}", listed(&missing));
-        let label = format!("{} occurs, {} does not", listed(&there), listed(&missing));
+        let label = format!("without {}, though with {}", listed(&missing), listed(&there));
         let when = because(stopped);
-        let help = format!("{when}: let that fail the saga, or {DEADLINE_HELP}");
+        let help = format!("{when}; let that fail the saga, or {DEADLINE_HELP}");
         return Some(Diagnostic::new(codes::WAITS_FOR_EVER, place, message).label(label).help(help));
     }
     None
@@ -115,7 +112,7 @@ fn waiting_join(checked: &Checked<'_>, saga: &Saga, stopped: &Stopped<'_>) -> Op
 
 fn no_outcome(checked: &Checked<'_>, saga: &Saga, stopped: &Stopped<'_>, report: &mut Report) {
     let message = format!("saga `{}` can stop without an outcome", saga.name);
-    let help = format!("{}: let that complete or fail the saga, or {DEADLINE_HELP}", because(stopped));
+    let help = format!("{}; let that complete or fail the saga, or {DEADLINE_HELP}", because(stopped));
     let span = checked.root.place(&["sagas", &saga.name]);
     report.add(Diagnostic::new(codes::NO_OUTCOME, span, message).help(help));
 }

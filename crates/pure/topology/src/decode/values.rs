@@ -35,8 +35,8 @@ pub(crate) fn text(node: &Node, report: &mut Report) -> Option<Spanned<String>> 
         Kind::Scalar { text, .. } => Some(Spanned::new(text.clone(), node.span)),
         _ => {
             report.flow_is_unknown();
-            let message = format!("a name is wanted here, this is {}", node.described());
-            wrong(codes::WRONG_SHAPE, node.span, message, "write one name", report)
+            let message = format!("one value is wanted here, this is {}", node.described());
+            wrong(codes::WRONG_SHAPE, node.span, message, "write a single value", report)
         }
     }
 }
