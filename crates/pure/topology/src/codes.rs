@@ -99,6 +99,9 @@ codes! {
         "The field takes one of a few words, and this is none of them.";
     BAD_URL = "Q0113", "impossible URL",
         "An HTTP handler is called at an absolute URL that begins with `http://` or `https://` and names a host.";
+    TOO_MANY = "Q0114", "too many",
+        "A file may declare 1000 events, 300 steps and 100 sagas, and a list may name 100 events. The checks look \
+         at all of them together. Put independent flows into files of their own.";
 
     UNKNOWN_EVENT = "Q0201", "unknown event",
         "A step or a saga names an event that is not declared under `events`. Every event is declared once, with \

@@ -24,17 +24,22 @@ pub(crate) struct TopologySource {
     /// Folder of the schema files, relative to this file. Default: the folder of this file.
     pub(crate) schemas: Option<Spanned<String>>,
     /// Settings for all steps and sagas that don't have their own.
+    #[schemars(default)]
     pub(crate) defaults: DefaultsSource,
     /// Settings of topics; a topic that isn't listed has the defaults.
+    #[schemars(default)]
     pub(crate) topics: Entries<TopicSource>,
     /// The events of the mesh by name; the name is the event's CloudEvents type.
     #[schemars(required)]
     pub(crate) events: Entries<EventSource>,
     /// Named retry policies.
+    #[schemars(default)]
     pub(crate) retries: Entries<RetrySource>,
     /// The steps by name.
+    #[schemars(default)]
     pub(crate) steps: Entries<StepSource>,
     /// The sagas by name.
+    #[schemars(default)]
     pub(crate) sagas: Entries<SagaSource>,
 }
 
@@ -61,6 +66,7 @@ pub(crate) struct TopicSource {
     /// `unknown` makes the mesh re-key what it reads, so that order and recognition of duplicates hold.
     pub(crate) partitioner: Option<Spanned<Partitioner>>,
     /// Further settings of the topic as Kafka names them.
+    #[schemars(default)]
     pub(crate) settings: Entries<Spanned<Setting>>,
 }
 
@@ -227,6 +233,7 @@ pub(crate) struct SagaSource {
     /// Events that fail it: what was done is undone.
     pub(crate) fails: Option<Names>,
     /// Names of the outcomes.
+    #[schemars(default)]
     pub(crate) outcomes: OutcomesSource,
     /// When the saga is given up.
     pub(crate) deadline: Option<DeadlineSource>,

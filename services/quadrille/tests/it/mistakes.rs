@@ -40,6 +40,7 @@ fn codes_of(checked: &Checked) -> BTreeSet<String> {
 fn generated() -> Vec<(&'static str, Vec<u8>)> {
     vec![
         ("Q0001-too-large", vec![b'#'; 1024 * 1024 + 1]),
+        ("Q0114-too-many", many_choices(101).into_bytes()),
         ("Q0315-not-proved", many_choices(16).into_bytes()),
     ]
 }

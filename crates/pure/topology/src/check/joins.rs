@@ -40,7 +40,7 @@ fn check_join(
     let mut good = true;
     for (index, one) in events.iter().enumerate() {
         for other in &events[index + 1..] {
-            if checked.flow.events_exclude(checked.mesh, one, other) {
+            if checked.flow.events_exclude(one, other) {
                 let message = format!("{consequence}: `{one}` and `{other}` exclude each other");
                 good = false;
                 report.add(

@@ -250,6 +250,11 @@ pub(crate) fn names(node: &Node, report: &mut Report) -> Option<Names> {
             report,
         );
     }
+    if items.len() > Limits::NAMES_MAX {
+        report.flow_is_unknown();
+        let message = format!("the list names {} events, more than {}", items.len(), Limits::NAMES_MAX);
+        return wrong(codes::TOO_MANY, node.span, message, "split the flow", report);
+    }
     let mut names: Vec<Spanned<String>> = Vec::new();
     for item in items {
         let Some(name) = text(item, report) else { continue };
