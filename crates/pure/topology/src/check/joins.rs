@@ -4,22 +4,22 @@ use crate::codes;
 use crate::diagnostic::{Diagnostic, Report, Span};
 use crate::mesh::{Group, Trigger};
 
-use super::Checked;
+use super::Subject;
 
 /// Reports joins that can never be complete; `true` if there is none.
-pub(super) fn check(checked: &Checked<'_>, report: &mut Report) -> bool {
+pub(super) fn check(subject: &Subject<'_>, report: &mut Report) -> bool {
     let mut good = true;
-    for step in checked.mesh.steps.values() {
+    for step in subject.mesh.steps.values() {
         if let Trigger::All(events) = &step.when {
-            let place = |event: &str| checked.step_event(&step.name, "when", event);
-            good &= check_join(checked, &format!("`{}` can never run", step.name), events, &place, report);
+            let place = |event: &str| subject.step_event(&step.name, "when", event);
+            good &= check_join(subject, &format!("`{}` can never run", step.name), events, &place, report);
         }
     }
-    for saga in checked.mesh.sagas.values() {
+    for saga in subject.mesh.sagas.values() {
         if let Group::All(events) = &saga.completes {
-            let place = |event: &str| checked.saga_event(&saga.name, "completes", event);
+            let place = |event: &str| subject.saga_event(&saga.name, "completes", event);
             good &= check_join(
-                checked,
+                subject,
                 &format!("saga `{}` can never complete", saga.name),
                 events,
                 &place,
@@ -31,7 +31,7 @@ pub(super) fn check(checked: &Checked<'_>, report: &mut Report) -> bool {
 }
 
 fn check_join(
-    checked: &Checked<'_>,
+    subject: &Subject<'_>,
     consequence: &str,
     events: &[String],
     place: &dyn Fn(&str) -> Span,
@@ -40,7 +40,7 @@ fn check_join(
     let mut good = true;
     for (index, one) in events.iter().enumerate() {
         for other in &events[index + 1..] {
-            if checked.flow.events_exclude(one, other) {
+            if subject.flow.events_exclude(one, other) {
                 let message = format!("{consequence}: `{one}` and `{other}` exclude each other");
                 good = false;
                 report.add(
