@@ -6,6 +6,7 @@ mod loops;
 mod misplaced;
 mod outcomes;
 mod partitions;
+mod races;
 mod reach;
 mod runs;
 mod undo;

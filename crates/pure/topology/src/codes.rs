@@ -202,6 +202,10 @@ codes! {
     #[warning]
     UNDO_AFTER_PIVOT = "Q0316", "an undo that never runs",
         "The step runs only after the pivot, from which on nothing is undone. Its `undo` has no effect.";
+    RACE = "Q0317", "an end that a failure can overtake",
+        "The saga can complete although a step that can fail it has not ended. Whether the run counts as completed \
+         or as failed would depend on which comes first. Let completion wait for the step's success: with \
+         `completes: { all: [...] }`, or with a step that waits for both.";
 }
 
 /// The explanation of a code such as `Q0103`; letters may be lower case.

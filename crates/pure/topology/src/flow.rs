@@ -20,6 +20,10 @@ pub(crate) struct Flow {
     before: Vec<Bits>,
     /// Per event, the steps and events that have certainly happened when it occurs.
     before_event: Vec<Bits>,
+    /// As `before`, and the steps that don't run when it does or that it is held back for: all have ended or never run.
+    settled: Vec<Bits>,
+    /// The same per event.
+    settled_event: Vec<Bits>,
     /// Per step, the steps that can be its consequence.
     after: Vec<Bits>,
     /// Events that are different results of the one step that emits them.
@@ -30,17 +34,23 @@ impl Flow {
     pub(crate) fn of(mesh: &Mesh) -> Self {
         let numbers = numbered(mesh.steps.keys(), 0);
         let event_numbers = numbered(mesh.events.keys(), numbers.len());
+        let ways = ways(mesh, &numbers, &event_numbers);
+        let exclusive = exclusive(mesh, &ways, &numbers, &event_numbers);
+        let after = after(mesh, &numbers);
         let mut flow = Self {
             numbers,
             event_numbers,
+            exclusive,
+            after,
             before: vec![],
             before_event: vec![],
-            after: vec![],
-            exclusive: vec![],
+            settled: vec![],
+            settled_event: vec![],
         };
-        flow.settle_before(mesh);
-        flow.settle_after(mesh);
-        flow.settle_exclusive(mesh);
+        let size = flow.numbers.len() + flow.event_numbers.len();
+        let nothing = vec![Bits::none(size); flow.numbers.len()];
+        (flow.before, flow.before_event) = flow.certain(mesh, &ways, &nothing);
+        (flow.settled, flow.settled_event) = flow.certain(mesh, &ways, &flow.out_of_the_way(mesh));
         flow
     }
 
@@ -64,10 +74,8 @@ impl Flow {
     pub(crate) fn failing_beside(&self, mesh: &Mesh, saga: &Saga, step: &Step) -> Vec<String> {
         mesh.steps_in(&saga.name)
             .filter(|other| other.name != step.name && can_fail(other, saga))
-            .filter(|other| {
-                !self.is_before(&other.name, &step.name) && !self.can_follow(&step.name, &other.name)
-            })
-            .filter(|other| !self.exclude(&step.name, &other.name))
+            .filter(|other| !self.can_follow(&step.name, &other.name))
+            .filter(|other| !self.is_settled(&other.name, &step.name))
             .map(|other| other.name.clone())
             .collect()
     }
@@ -78,10 +86,21 @@ impl Flow {
         mesh.steps_in(saga).any(|s| s.pivot && self.is_before(&s.name, &step.name))
     }
 
-    /// Whether no run has both steps, because they need different results of a third.
-    pub(crate) fn exclude(&self, one: &str, other: &str) -> bool {
-        match (self.numbers.get(one), self.numbers.get(other)) {
-            (Some(one), Some(other)) => self.are_exclusive(&self.before[*one], &self.before[*other]),
+    /// Whether `first` has certainly ended when `second` runs, or doesn't run then.
+    fn is_settled(&self, first: &str, second: &str) -> bool {
+        match (self.numbers.get(first), self.numbers.get(second)) {
+            (Some(first), Some(second)) => {
+                self.settled[*second].has(*first)
+                    || self.are_exclusive(&self.before[*first], &self.before[*second])
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether `step` has certainly ended when `event` occurs, or doesn't run then.
+    pub(crate) fn is_settled_at(&self, step: &str, event: &str) -> bool {
+        match (self.numbers.get(step), self.event_numbers.get(event)) {
+            (Some(step), Some(event)) => self.settled_event[event - self.numbers.len()].has(*step),
             _ => false,
         }
     }
@@ -101,90 +120,108 @@ impl Flow {
         self.exclusive.iter().any(|(a, b)| both(*a, *b) || both(*b, *a))
     }
 
-    /// Greatest fixpoint: everything is certain until a way is found on which it isn't.
-    fn settle_before(&mut self, mesh: &Mesh) {
-        let size = self.numbers.len() + self.event_numbers.len();
-        let ways = self.ways(mesh);
-        self.before = vec![Bits::all(size); self.numbers.len()];
+    /// Per step, the steps that can't run beside it any more: no run has both, because they need different results
+    /// of a third; or the coordinator holds the step back until they can no longer fail.
+    fn out_of_the_way(&self, mesh: &Mesh) -> Vec<Bits> {
+        let of = |(step, one): (&Step, &Bits)| {
+            let mut out = Bits::none(self.numbers.len() + self.event_numbers.len());
+            for (number, other) in self.before.iter().enumerate() {
+                if self.are_exclusive(one, other) {
+                    out.add(number);
+                }
+            }
+            for number in step.triggered_by.waits_for().iter().filter_map(|s| self.numbers.get(s)) {
+                out.add(*number);
+            }
+            out
+        };
+        mesh.steps.values().zip(&self.before).map(of).collect()
+    }
+
+    /// What holds per step and per event, whichever way led there. A step brings itself and its `extra`. Greatest
+    /// fixpoint: everything holds until a way is found on which it doesn't.
+    fn certain(&self, mesh: &Mesh, ways: &[Vec<usize>], extra: &[Bits]) -> (Vec<Bits>, Vec<Bits>) {
+        let first_event = self.numbers.len();
+        let size = first_event + self.event_numbers.len();
+        let mut steps = vec![Bits::all(size); first_event];
         loop {
-            self.before_event = ways
-                .iter()
-                .enumerate()
-                .map(|(event, emitters)| {
-                    let way = |step: &usize| self.before[*step].with(*step);
-                    let common = emitters.iter().map(way).reduce(|one, other| one.meet(&other));
-                    common.unwrap_or_else(|| Bits::none(size)).with(self.numbers.len() + event)
-                })
-                .collect();
-            let needed = |step: &Step| {
-                let events = step.when.events().iter().filter_map(|e| self.event_numbers.get(e));
-                let certain = events.map(|number| &self.before_event[number - self.numbers.len()]);
-                certain.fold(Bits::none(size), |sum, bits| sum.join(bits))
+            let of_event = |(event, emitters): (usize, &Vec<usize>)| {
+                let way = |step: &usize| steps[*step].with(*step).join(&extra[*step]);
+                let common = emitters.iter().map(way).reduce(|one, other| one.meet(&other));
+                common.unwrap_or_else(|| Bits::none(size)).with(first_event + event)
             };
-            let next: Vec<Bits> = mesh.steps.values().map(needed).collect();
-            if next == self.before {
-                return;
+            let events: Vec<Bits> = ways.iter().enumerate().map(of_event).collect();
+            let of_step = |step: &Step| {
+                let numbers = step.when.events().iter().filter_map(|e| self.event_numbers.get(e));
+                numbers.fold(Bits::none(size), |sum, number| sum.join(&events[number - first_event]))
+            };
+            let next: Vec<Bits> = mesh.steps.values().map(of_step).collect();
+            if next == steps {
+                return (steps, events);
             }
-            self.before = next;
+            steps = next;
         }
     }
+}
 
-    /// Per event, the steps that emit it on the forward way; none for an event from outside.
-    fn ways(&self, mesh: &Mesh) -> Vec<Vec<usize>> {
-        let mut ways = vec![Vec::new(); self.event_numbers.len()];
-        for step in mesh.steps.values() {
-            for event in step.forward_outputs() {
-                let foreign = mesh.events.get(event).is_some_and(|e| e.owner == Owner::Foreign);
-                if let Some(number) = self.event_numbers.get(event).filter(|_| !foreign) {
-                    ways[number - self.numbers.len()].push(self.numbers[&step.name]);
+type Numbers = BTreeMap<String, usize>;
+
+/// Per event, the steps that emit it on the forward way; none for an event from outside.
+fn ways(mesh: &Mesh, steps: &Numbers, events: &Numbers) -> Vec<Vec<usize>> {
+    let mut ways = vec![Vec::new(); events.len()];
+    for step in mesh.steps.values() {
+        for event in step.forward_outputs() {
+            let foreign = mesh.events.get(event).is_some_and(|e| e.owner == Owner::Foreign);
+            if let Some(number) = events.get(event).filter(|_| !foreign) {
+                ways[number - steps.len()].push(steps[&step.name]);
+            }
+        }
+    }
+    ways
+}
+
+/// Per step, the steps that can be its consequence.
+fn after(mesh: &Mesh, numbers: &Numbers) -> Vec<Bits> {
+    let followers = |step: &Step| -> Vec<usize> {
+        step.forward_outputs().flat_map(|e| mesh.triggered(e)).map(|s| numbers[&s.name]).collect()
+    };
+    let next: Vec<Vec<usize>> = mesh.steps.values().map(followers).collect();
+    let reach = |from: usize| {
+        let mut found = Bits::none(next.len());
+        let mut open = vec![from];
+        while let Some(step) = open.pop() {
+            for follower in &next[step] {
+                if found.add(*follower) {
+                    open.push(*follower);
                 }
             }
         }
-        ways
-    }
+        found
+    };
+    (0..next.len()).map(reach).collect()
+}
 
-    fn settle_after(&mut self, mesh: &Mesh) {
-        let followers = |step: &Step| -> Vec<usize> {
-            step.forward_outputs().flat_map(|e| mesh.triggered(e)).map(|s| self.numbers[&s.name]).collect()
-        };
-        let next: Vec<Vec<usize>> = mesh.steps.values().map(followers).collect();
-        let reach = |from: usize| {
-            let mut found = Bits::none(next.len());
-            let mut open = vec![from];
-            while let Some(step) = open.pop() {
-                for follower in &next[step] {
-                    if found.add(*follower) {
-                        open.push(*follower);
-                    }
-                }
-            }
-            found
-        };
-        self.after = (0..next.len()).map(reach).collect();
-    }
-
-    fn settle_exclusive(&mut self, mesh: &Mesh) {
-        let ways = self.ways(mesh);
-        let only_one = |event: &&str| {
-            self.event_numbers.get(*event).is_some_and(|n| {
-                let emitters = &ways[n - self.numbers.len()];
-                !emitters.is_empty() && emitters.iter().all(|e| e == &emitters[0])
-            })
-        };
-        let mut exclusive = Vec::new();
-        for step in mesh.steps.values() {
-            let results = results(step);
-            let outputs: Vec<&str> = step.forward_outputs().filter(only_one).collect();
-            for (index, one) in outputs.iter().enumerate() {
-                for other in outputs[index + 1..].iter().filter(|other| *other != one) {
-                    if !results.iter().any(|r| r.contains(one) && r.contains(other)) {
-                        exclusive.push((self.event_numbers[*one], self.event_numbers[*other]));
-                    }
+/// Pairs of events that are different results of the one step that emits them.
+fn exclusive(mesh: &Mesh, ways: &[Vec<usize>], steps: &Numbers, events: &Numbers) -> Vec<(usize, usize)> {
+    let has_one_emitter = |event: &&str| {
+        events.get(*event).is_some_and(|number| {
+            let emitters = &ways[number - steps.len()];
+            !emitters.is_empty() && emitters.iter().all(|e| e == &emitters[0])
+        })
+    };
+    let mut exclusive = Vec::new();
+    for step in mesh.steps.values() {
+        let results = results(step);
+        let outputs: Vec<&str> = step.forward_outputs().filter(has_one_emitter).collect();
+        for (index, one) in outputs.iter().enumerate() {
+            for other in outputs[index + 1..].iter().filter(|other| *other != one) {
+                if !results.iter().any(|r| r.contains(one) && r.contains(other)) {
+                    exclusive.push((events[*one], events[*other]));
                 }
             }
         }
-        self.exclusive = exclusive;
     }
+    exclusive
 }
 
 fn numbered<'n>(names: impl Iterator<Item = &'n String>, first: usize) -> BTreeMap<String, usize> {

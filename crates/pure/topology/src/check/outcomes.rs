@@ -6,6 +6,7 @@ use crate::mesh::{Exhausted, Group, Saga, Trigger};
 use crate::suggest::listed;
 
 use super::Subject;
+use super::races;
 use super::runs::{self, Runs, Stopped};
 
 /// Reports events that both complete and fail, or start and end a saga; `true` if there is none.
@@ -41,6 +42,9 @@ pub(super) fn check(subject: &Subject<'_>, report: &mut Report) {
         let runs = runs::of(subject.mesh, saga, must_end);
         if !runs.completes && !runs.cut_short {
             never_completes(subject, saga, report);
+        }
+        if runs.completes {
+            races::check(subject, saga, report);
         }
         if must_end {
             check_ends(subject, saga, &runs, report);

@@ -36,6 +36,7 @@ fn check_written(root: &Node, event: &Event, emitters: &[&Step], owner: Span, re
     let span = root.place_of(&["steps", &step.name], &event.name);
     let diagnostic = match &event.owner {
         Owner::Foreign => {
+            report.flow_is_unknown();
             let message = format!("`{}` emits `{}`, which others own", step.name, event.name);
             Diagnostic::new(codes::FOREIGN_EMITTED, span, message).help(
                 "remove `owner: foreign` if the step alone publishes it, or emit an event of the step's own",

@@ -64,6 +64,17 @@ impl TriggeredBy {
         }
     }
 
+    /// The steps that must be past failing before the coordinator triggers the step.
+    #[must_use]
+    pub fn waits_for(&self) -> &[String] {
+        match self {
+            Self::Coordinator(
+                CoordinatorReason::PivotBeside(steps) | CoordinatorReason::NoUndoBeside(steps),
+            ) => steps,
+            Self::Coordinator(CoordinatorReason::Join) | Self::Choreography => &[],
+        }
+    }
+
     /// Why, as a sentence.
     #[must_use]
     pub fn reason(&self) -> String {

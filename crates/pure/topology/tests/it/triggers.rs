@@ -50,6 +50,16 @@ fn a_pivot_waits_until_the_steps_beside_it_can_no_longer_fail() {
 }
 
 #[test]
+fn a_joined_pivot_waits_for_those_beside_it_too() {
+    let saga = "    fails: aNo\n    deadline: { after: 1h, then: undo }\n";
+    let steps = [("a", FAILS), ("b", UNDO), ("c", UNDO), ("d", "    pivot: true\n")];
+    let text =
+        beside(&steps, saga).replacen("  d:\n    when: Start", "  d:\n    when: { all: [bDone, cDone] }", 1);
+    let mesh = mesh(&text);
+    assert_eq!(mesh.steps["d"].triggered_by.waits_for(), ["a"]);
+}
+
+#[test]
 fn an_effect_without_undo_waits_too() {
     let text =
         beside(&[("a", FAILS), ("b", "")], "    fails: aNo\n    deadline: { never: \"a person decides\" }\n");
@@ -96,6 +106,42 @@ sagas:
 }
 
 #[test]
+fn ways_that_meet_again_are_past_failing_where_they_meet() {
+    let text = "quadrille: 1\nmesh: m\ndefaults: { from: now }\nevents:
+  Start: { topic: starts, schema: json, owner: foreign }
+  Small: { topic: sizes, schema: json }
+  Large: { topic: sizes, schema: json }
+  Checked: { topic: results, schema: json }
+  Refused: { topic: results, schema: json }
+  Done: { topic: results, schema: json }
+steps:
+  size: { when: Start, handler: { http: 'http://h' }, emits: [Small, Large], effect: none }
+  small: { when: Small, handler: { http: 'http://h' }, emits: Checked, rejects: Refused, effect: none }
+  large: { when: Large, handler: { http: 'http://h' }, emits: Checked, rejects: Refused, effect: none }
+  close: { when: Checked, handler: { http: 'http://h' }, emits: Done, pivot: true }
+sagas:
+  s: { starts: Start, completes: Done, fails: Refused, deadline: { after: 1h, then: undo } }
+";
+    assert!(mesh(text).steps["close"].is_choreographed(), "whichever way was taken has ended");
+    let both = mesh(&text.replace("emits: [Small, Large]", "emits: { all: [Small, Large] }"));
+    let expected =
+        TriggeredBy::Coordinator(CoordinatorReason::PivotBeside(vec!["large".into(), "small".into()]));
+    assert_eq!(both.steps["close"].triggered_by, expected);
+}
+
+#[test]
+fn a_saga_does_not_complete_while_it_can_still_fail() {
+    let saga = "    fails: aNo\n    deadline: { after: 1h, then: undo }\n";
+    let text = beside(&[("a", FAILS), ("b", UNDO)], saga);
+    assert_eq!(codes(&text), Vec::<String>::new());
+    assert_eq!(
+        codes(text.replace("{ all: [aDone, bDone] }", "[aDone, bDone]")),
+        ["Q0317"],
+        "b does not wait for a"
+    );
+}
+
+#[test]
 fn without_a_deadline_a_saga_is_accepted_if_every_run_ends_by_itself() {
     let exhausted = |fields: &str| format!("{fields}    exhausted: undo\n");
     let (a, b) = (exhausted(FAILS), exhausted(UNDO));
@@ -125,7 +171,7 @@ fn removing_any_undo_or_failure_of_the_shipped_topologies_is_noticed() {
     );
     assert_eq!(
         codes(TRIP.replace("[FlightBooked, HotelBooked, CarBooked]", "[FlightBooked, HotelBooked]")),
-        ["Q0304"]
+        ["Q0304", "Q0317"]
     );
     assert_eq!(
         codes(TRIP.replace(
