@@ -12,7 +12,7 @@ use quadrille_kafka::topics::{self, From, Topic};
 use quadrille_runtime::{Call, Handler, HandlerError, Reply, Service, ServiceConfig};
 use quadrille_step::conclude::Emitted;
 use quadrille_step::retry::Policy;
-use quadrille_step::spec::{EventSpec, Owner, ServiceSpec, StepSpec};
+use quadrille_step::spec::{Emits, EventSpec, Owner, ServiceSpec, StepSpec};
 use quadrille_tests::clients::{Isolation, PATIENCE, committed_offsets, config, read_to_end};
 use quadrille_tests::wait::eventually;
 use quadrille_tests::{Cluster, Promise, promise};
@@ -189,8 +189,8 @@ impl Mesh<'_> {
                 name: "charge".into(),
                 listens_to: Some("OrderPlaced".into()),
                 partitions: PARTITIONS,
-                emits: BTreeSet::from(["PaymentTaken".into()]),
-                rejects: BTreeSet::new(),
+                emits: Emits::one_of(["PaymentTaken"]),
+                rejects: Emits::one_of::<String>([]),
                 undo_emits: None,
                 retry: Policy { tries: 3, wait_min_ms: 5, wait_max_ms: 20 },
                 timeout_ms: 1_000,

@@ -176,8 +176,7 @@ fn needed_topics(spec: &ServiceSpec) -> BTreeMap<String, u32> {
         if step.keeps_ledger {
             topics.insert(spec.names.ledger(&step.name), step.partitions);
         }
-        let emitted = step.emits.iter().chain(&step.rejects).chain(step.undo_emits.iter().flatten());
-        for event in emitted.filter_map(|name| spec.events.get(name)) {
+        for event in step.events().filter_map(|name| spec.events.get(name)) {
             topics.insert(event.topic.clone(), event.partitions);
         }
     }

@@ -1,6 +1,7 @@
 //! What a service must know of the topology to run its steps: plain data, lowered from the compiled file.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use quadrille_types::Definition;
 use quadrille_types::ids::Action;
@@ -61,11 +62,11 @@ pub struct StepSpec {
     /// Partitions of its control topic, its ledger and its dead-letter topic: those of its input.
     pub partitions: u32,
     /// Events of success.
-    pub emits: BTreeSet<String>,
+    pub emits: Emits,
     /// Events of a business failure.
-    pub rejects: BTreeSet<String>,
+    pub rejects: Emits,
     /// Events of the compensation; none when there is no compensation.
-    pub undo_emits: Option<BTreeSet<String>>,
+    pub undo_emits: Option<Emits>,
     /// Tries in place.
     pub retry: Policy,
     /// Longest that one attempt may take, in ms.
@@ -78,13 +79,68 @@ pub struct StepSpec {
     pub keeps_ledger: bool,
 }
 
+/// The events that an answer must have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Emits {
+    /// Exactly one of these; nothing if there are none.
+    OneOf(BTreeSet<String>),
+    /// Each of these, once.
+    Each(BTreeSet<String>),
+}
+
+impl Emits {
+    /// Exactly one of `names`.
+    pub fn one_of<S: Into<String>>(names: impl IntoIterator<Item = S>) -> Self {
+        Self::OneOf(names.into_iter().map(Into::into).collect())
+    }
+
+    /// All names.
+    pub fn names(&self) -> &BTreeSet<String> {
+        let (Self::OneOf(names) | Self::Each(names)) = self;
+        names
+    }
+
+    /// Whether `emitted`, in any order, is such an answer.
+    pub fn are(&self, emitted: &[&str]) -> bool {
+        let known = emitted.iter().all(|name| self.names().contains(*name));
+        let count = match self {
+            Self::OneOf(names) => usize::from(!names.is_empty()),
+            Self::Each(names) => names.len(),
+        };
+        let distinct: BTreeSet<_> = emitted.iter().collect();
+        known && emitted.len() == count && distinct.len() == count
+    }
+}
+
+impl fmt::Display for Emits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.names().iter().map(String::as_str).collect();
+        match self {
+            Self::OneOf(names) if names.is_empty() => f.write_str("no event"),
+            Self::OneOf(_) => write!(f, "one of {}", names.join(", ")),
+            Self::Each(_) => write!(f, "each of {}", names.join(", ")),
+        }
+    }
+}
+
 impl StepSpec {
-    /// What `action` may emit when it succeeds.
-    pub fn emits(&self, action: Action) -> Option<&BTreeSet<String>> {
+    /// What `action` emits when it succeeds.
+    pub fn emits(&self, action: Action) -> Option<&Emits> {
         match action {
             Action::Do => Some(&self.emits),
             Action::Undo => self.undo_emits.as_ref(),
         }
+    }
+
+    /// What `action` emits when it is refused for business reasons. A compensation has no such right.
+    pub fn rejects(&self, action: Action) -> Option<&Emits> {
+        (action == Action::Do && !self.rejects.names().is_empty()).then_some(&self.rejects)
+    }
+
+    /// Every event that the step may emit.
+    pub fn events(&self) -> impl Iterator<Item = &String> {
+        let undo = self.undo_emits.iter().flat_map(Emits::names);
+        self.emits.names().iter().chain(self.rejects.names()).chain(undo)
     }
 }
 

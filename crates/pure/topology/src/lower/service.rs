@@ -1,13 +1,13 @@
 //! What a step service runs by.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use quadrille_step::retry::Policy;
-use quadrille_step::spec::{EventSpec, Owner, ServiceSpec, StepSpec};
+use quadrille_step::spec::{Emits, EventSpec, Owner, ServiceSpec, StepSpec};
 use quadrille_types::Definition;
 use quadrille_types::topics::Names;
 
-use crate::mesh::{self, Mesh, Step};
+use crate::mesh::{self, Group, Mesh, Step};
 
 /// Partitions of every topic that is keyed by saga: facts, journal, state, outcomes.
 pub const SAGA_PARTITIONS: u32 = 4;
@@ -58,15 +58,17 @@ fn event_spec(mesh: &Mesh, event: &mesh::Event) -> EventSpec {
 }
 
 fn step_spec(mesh: &Mesh, step: &Step) -> StepSpec {
-    let names = |list: &[String]| list.iter().cloned().collect::<BTreeSet<_>>();
     let listens_to = step.is_choreographed().then(|| step.when.events().first().cloned()).flatten();
     let foreign = |name: &String| mesh.events.get(name).is_some_and(|e| e.owner == mesh::Owner::Foreign);
     StepSpec {
         name: step.name.clone(),
         partitions: step_partitions(mesh, step),
-        emits: names(step.emits.events()),
-        rejects: names(&step.rejects),
-        undo_emits: step.undo.as_ref().map(|undo| names(&undo.emits)),
+        emits: match &step.emits {
+            Group::Any(names) => Emits::one_of(names),
+            Group::All(names) => Emits::Each(names.iter().cloned().collect()),
+        },
+        rejects: Emits::one_of(&step.rejects),
+        undo_emits: step.undo.as_ref().map(|undo| Emits::one_of(&undo.emits)),
         retry: Policy {
             tries: step.retry.tries,
             wait_min_ms: step.retry.wait_ms_min,
