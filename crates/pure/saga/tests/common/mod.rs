@@ -3,7 +3,9 @@
 
 pub mod world;
 
-use quadrille_saga::definition::{Compensation, Deadline, Ending, Exhausted, Flow, Step, Then, Undo, When};
+use quadrille_saga::definition::{
+    Compensation, Deadline, Ending, Exhausted, Flow, Needs, Step, Then, Undo, When,
+};
 use quadrille_saga::transition::{Action, Flag, Outcome as End};
 use quadrille_saga::{State, next};
 use quadrille_types::dead_letter::Reason;
@@ -15,7 +17,11 @@ use quadrille_types::journal::{Input, Timer, TimerKind};
 pub const MINUTE_MS: i64 = 60_000;
 
 pub fn flow(name: &str, starts: &str, completes: &[&str], fails: &[&str], steps: Vec<Step>) -> Flow {
-    let ending = |events: &[&str], outcome: &str| Ending { events: names(events), outcome: outcome.into() };
+    let ending = |events: &[&str], outcome: &str| Ending {
+        events: names(events),
+        needs: Needs::Any,
+        outcome: outcome.into(),
+    };
     Flow {
         name: name.into(),
         definition: Definition { version: 7, hash: "c0ffee".into() },
@@ -97,6 +103,15 @@ pub fn trip() -> Flow {
         step("confirm", all(&["FlightBooked", "HotelBooked", "CarBooked"]), &["TripConfirmed"], &[]),
     ];
     flow("trip", "TripBooked", &["TripConfirmed"], &["FlightFull", "HotelFull", "NoCar"], steps)
+}
+
+/// Three bookings beside each other; the trip is complete with the last of them.
+pub fn bookings() -> Flow {
+    let mut flow = trip();
+    flow.steps.pop();
+    flow.completes.events = names(&["FlightBooked", "HotelBooked", "CarBooked"]);
+    flow.completes.needs = Needs::All;
+    flow
 }
 
 /// One after the other, all choreographed.
