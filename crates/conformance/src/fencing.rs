@@ -146,7 +146,7 @@ pub(crate) fn a_rebalance_between_offsets_and_commit_does_not_stop_the_commit(
     first.unsubscribe();
     let second = context.reader(&scene.group, &[("auto.offset.reset", "earliest")])?;
     second.subscribe(&[&scene.input])?;
-    settle(&[&second], &[2])?;
+    settle(&[&first, &second], &[0, 2])?;
     scene.producer.txn_commit()?;
     expect_offset(context, &scene.group, &scene.input, 4)?;
     context.expect_committed(&scene.output, &["v"])

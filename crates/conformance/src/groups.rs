@@ -71,8 +71,8 @@ pub(crate) fn a_member_that_leaves_hands_over(context: &Context) -> Result<()> {
     let a = member(context, &group, &[&topic], &[])?;
     let b = member(context, &group, &[&topic], &[("session.timeout.ms", "60000")])?;
     settle(&[&a, &b], &[2, 2])?;
-    b.unsubscribe(); // leaves the group
-    settle(&[&a], &[4])
+    b.unsubscribe(); // leaves the group as soon as its callback is served
+    settle(&[&a, &b], &[0, 4])
 }
 
 pub(crate) fn a_group_is_listed_and_described(context: &Context) -> Result<()> {
