@@ -153,7 +153,7 @@ impl Shop<'_> {
     }
 
     fn start_service(&self, service: &str) -> Result<Service> {
-        let spec = lower::service_spec(&self.mesh, service).context("no such service")?;
+        let spec = lower::service_specs(&self.mesh, service).pop().context("no such service")?;
         let handlers =
             spec.steps.iter().map(|step| (step.name.clone(), self.effects.handler(&self.mesh, &step.name)));
         let config = ServiceConfig {

@@ -9,10 +9,12 @@ use std::time::Duration;
 
 use quadrille_kafka::group::Member;
 use quadrille_kafka::restore::Restorer;
-use quadrille_kafka::transaction::{Busy, Transactor};
+use quadrille_kafka::transaction::Busy;
+use quadrille_kafka::writer::Writer;
 use quadrille_kafka::{Error, Settings, connect, topics};
 use quadrille_step::lane::Lane;
-use quadrille_step::spec::ServiceSpec;
+use quadrille_step::spec::{Guarantee, ServiceSpec};
+use quadrille_types::topics::Names;
 use tokio::sync::watch;
 
 use crate::handler::Handler;
@@ -68,15 +70,18 @@ impl Service {
         let (report, failed) = watch::channel(None);
         let (mut lanes, mut busy) = (Vec::new(), Vec::new());
         for index in 0..config.lanes.max(1) {
-            let id = spec.names.transactional_id(&spec.service, &instance, index);
-            let transactor = Transactor::new(&config.settings, id.clone())?;
-            busy.push(transactor.busy());
+            let id = Names::lane(&spec.group(), &instance, index);
+            let writer = match spec.guarantee {
+                Guarantee::ExactlyOnce => Writer::exactly_once(&config.settings, id.clone())?,
+                Guarantee::AtLeastOnce => Writer::at_least_once(&config.settings)?,
+            };
+            busy.push(writer.busy());
             let slots: usize = spec.steps.iter().map(|step| step.concurrency.max(1)).sum();
             let (sender, receiver) = sync_channel(slots + 16);
             let core = Core {
                 lane: Lane::new(Arc::clone(&spec), LEDGER_WINDOW),
-                transactor,
-                restorer: Restorer::new(&config.settings, &spec.names.group(&spec.service))?,
+                writer,
+                restorer: Restorer::new(&config.settings, &spec.group())?,
                 receiver,
                 must_rewind: false,
             };
@@ -94,18 +99,12 @@ impl Service {
             let names: Vec<&str> = inputs.keys().map(String::as_str).collect();
             let static_id = config.instance.as_ref().map(|_| id.as_str());
             let waker = Arc::downgrade(&shared);
-            let member = Member::join(
-                &config.settings,
-                &spec.names.group(&spec.service),
-                static_id,
-                &names,
-                &shared,
-                move || {
+            let member =
+                Member::join(&config.settings, &spec.group(), static_id, &names, &shared, move || {
                     if let Some(shared) = waker.upgrade() {
                         shared.wake();
                     }
-                },
-            )?;
+                })?;
             let thread = spawn(&shared, member, report.clone(), index);
             lanes.push(Running { shared, thread: Mutex::new(Some(thread)) });
         }
