@@ -48,12 +48,12 @@ impl ReadPlan {
             Source::Memory(batches) => Ok(join(&batches, self.offset, max_bytes, at_least_one)),
             Source::File { ref file, position, end } => {
                 let window = Window { file, end };
-                self.from_file(&window, position, max_bytes, at_least_one)
+                self.read_file(&window, position, max_bytes, at_least_one)
             }
         }
     }
 
-    fn from_file(
+    fn read_file(
         &self,
         window: &Window<'_>,
         mut position: u64,
