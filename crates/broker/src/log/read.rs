@@ -180,7 +180,7 @@ impl TimeSearch {
     }
 
     fn look(&self, header: &BatchHeader, batch: &[u8]) -> Option<(i64, i64)> {
-        if header.is_control() || header.last_offset() < self.start {
+        if header.last_offset() < self.start {
             return None;
         }
         record::first_at(batch, header, self.ms)
