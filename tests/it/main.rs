@@ -1,10 +1,12 @@
 //! What Quadrille promises, end to end, on every broker: one module for each promise.
 
+mod conformance;
 mod harness;
 mod lanes;
 mod registry;
 mod round_trip;
 mod saga;
+mod standalone;
 
 use std::process::ExitCode;
 
@@ -14,6 +16,8 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::from_default_env()).init();
     let promises = [
         harness::promises(),
+        standalone::promises(),
+        conformance::promises(),
         lanes::promises(),
         registry::promises(),
         round_trip::promises(),

@@ -8,12 +8,14 @@
 //!
 //! - [`promise`], [`runner`]: what a promise needs, and the trials made of it
 //! - [`cluster`], [`pool`]: what a promise is handed, shared or its own
+//! - [`embedded`]: the broker and registry that come with Quadrille, as its command line starts them
 //! - [`kafka`], [`registry`], [`java`]: Apache Kafka, the Confluent-compatible registry, and what runs them
 //! - [`clients`], [`http`]: plain clients for promises
 //! - [`process`], [`ports`], [`wait`], [`folders`]: the small parts below
 
 pub mod clients;
 pub mod cluster;
+pub mod embedded;
 pub mod folders;
 pub mod http;
 pub mod java;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
-use std::sync::Mutex;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::{env, fs, thread};
 
 use anyhow::{Result, anyhow};
@@ -71,7 +71,8 @@ fn trial(promise: Promise, kind: Option<Kind>) -> Trial {
 }
 
 fn perform(promise: &Promise, kind: Option<Kind>) -> Result<Completion, Failed> {
-    let (body, cluster): (Box<dyn FnOnce() -> Result<()> + Send>, _) = match (promise.body, kind) {
+    let _turn = Turn::take(promise.undisturbed);
+    let (body, cluster): (Box<dyn FnOnce() -> Result<()> + Send>, _) = match (promise.body.clone(), kind) {
         (PromiseBody::Alone(body), _) => (Box::new(body), None),
         (PromiseBody::OnCluster(_), None) => return Err("a promise on a cluster needs a target".into()),
         (PromiseBody::OnCluster(body), Some(kind)) => match pool::cluster_for(promise, kind) {
@@ -86,6 +87,23 @@ fn perform(promise: &Promise, kind: Option<Kind>) -> Result<Completion, Failed> 
     match within_limit(promise, body) {
         Ok(()) => Ok(Completion::Completed),
         Err(error) => Err(format!("{error:#}\n{}", last_words(cluster.as_ref())).into()),
+    }
+}
+
+/// Held while a promise runs: by one that wants to be undisturbed alone, by others together.
+enum Turn {
+    Alone { _held: RwLockWriteGuard<'static, ()> },
+    Together { _held: RwLockReadGuard<'static, ()> },
+}
+
+impl Turn {
+    fn take(alone: bool) -> Turn {
+        static TURN: RwLock<()> = RwLock::new(());
+        if alone {
+            Turn::Alone { _held: TURN.write().unwrap_or_else(PoisonError::into_inner) }
+        } else {
+            Turn::Together { _held: TURN.read().unwrap_or_else(PoisonError::into_inner) }
+        }
     }
 }
 

@@ -32,15 +32,23 @@ pub struct Check {
     pub name: &'static str,
     /// Fails with the reason when it does not hold.
     pub run: fn(&Context) -> anyhow::Result<()>,
+    /// How Apache Kafka 4.3 is known to differ, if it does.
+    pub apache_kafka: Option<&'static str>,
 }
 
 macro_rules! checks {
-    ($($area:ident: $($name:ident),+ $(,)?;)+) => {
+    ($($area:ident: $($name:ident $(differs $why:literal)?),+ $(,)?;)+) => {
         /// Every check, by area.
         pub const CHECKS: &[Check] = &[$($(
-            Check { name: concat!(stringify!($area), "::", stringify!($name)), run: $area::$name },
+            Check {
+                name: concat!(stringify!($area), "::", stringify!($name)),
+                run: $area::$name,
+                apache_kafka: checks!(@why $($why)?),
+            },
         )+)+];
     };
+    (@why) => { None };
+    (@why $why:literal) => { Some($why) };
 }
 
 checks! {

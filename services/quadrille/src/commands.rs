@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod broker;
 mod check;
 mod explain;
 mod graph;
@@ -21,6 +22,8 @@ pub(crate) enum Command {
     Check(check::Check),
     /// Draw a topology: who triggers what and why
     Graph(graph::Graph),
+    /// Run a Kafka-protocol broker and a schema registry on this machine, for development and tests
+    Broker(broker::Broker),
     /// Print the JSON Schema of topology files, for editors
     Schema,
     /// Explain the code of a mistake
@@ -36,6 +39,7 @@ impl Command {
         match self {
             Self::Check(check) => check.run(),
             Self::Graph(graph) => graph.run(),
+            Self::Broker(broker) => broker.run(),
             Self::Schema => schema::run(),
             Self::Explain(explain) => explain.run(),
         }
