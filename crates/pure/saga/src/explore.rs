@@ -107,7 +107,12 @@ fn essence(live: &Live) -> Vec<u8> {
     let mut live = live.clone();
     live.head.answers = 0;
     live.head.failing = live.head.failing.map(|_| Cause::Deadline);
-    live.head.completing = live.head.completing.map(|_| Cause::Deadline);
+    for cause in &mut live.head.completing {
+        if let Cause::Event { id, .. } = cause {
+            id.clear();
+        }
+    }
+    live.head.completing.sort();
     for activation in live.activations.values_mut() {
         (activation.order, activation.seen) = (0, Seen::default());
         activation.inputs.sort_by(|a, b| a.event.cmp(&b.event));
