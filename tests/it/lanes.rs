@@ -231,7 +231,7 @@ impl Mesh<'_> {
     fn start(&self, calls: &Calls, instance: &str) -> Result<Service> {
         let config = ServiceConfig {
             settings: self.settings.clone(),
-            spec: self.spec(),
+            specs: vec![self.spec()],
             handlers: BTreeMap::from([("charge".to_owned(), calls.handler())]),
             lanes: 1,
             instance: Some(instance.to_owned()),

@@ -153,13 +153,13 @@ impl Shop<'_> {
     }
 
     fn start_service(&self, service: &str) -> Result<Service> {
-        let spec = lower::service_specs(&self.mesh, service).pop().context("no such service")?;
+        let specs = lower::service_specs(&self.mesh, service);
         let handlers =
             spec.steps.iter().map(|step| (step.name.clone(), self.effects.handler(&self.mesh, &step.name)));
         let config = ServiceConfig {
             settings: self.settings.clone(),
             handlers: handlers.collect(),
-            spec,
+            specs,
             lanes: 1,
             instance: None,
             drain: Duration::from_secs(5),

@@ -81,9 +81,9 @@ impl Coordinator {
         self.failed.clone()
     }
 
-    /// Whether a part owns partitions and has restored them.
+    /// Whether each part has its partitions, be they none, and has restored them.
     pub fn is_ready(&self) -> bool {
-        self.failed.borrow().is_none() && self.parts.iter().any(Running::is_ready)
+        self.failed.borrow().is_none() && self.parts.iter().all(Running::is_ready)
     }
 
     /// A call to Kafka that has taken longer than any can: the process must end.

@@ -53,6 +53,8 @@ pub(crate) struct Shared {
     /// Activations that each ledger remembers.
     pub(crate) window: usize,
     pub(crate) woken: AtomicBool,
+    /// The group has given the lane its partitions, be they none.
+    pub(crate) joined: AtomicBool,
     pub(crate) stop: AtomicBool,
     pub(crate) core: Mutex<Core>,
 }
@@ -158,6 +160,7 @@ impl Owner for Shared {
         tracing::info!(target: "quadrille::step", service = self.spec.service, count = partitions.len(), "assigned");
         let mut core = self.core();
         core.lane.assign(partitions);
+        self.joined.store(true, Ordering::Release);
         core.must_rewind = false;
     }
 
