@@ -4,6 +4,7 @@ mod conformance;
 mod harness;
 mod lanes;
 mod round_trip;
+mod saga;
 mod schemas;
 mod standalone;
 
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
         lanes::promises(),
         schemas::promises(),
         round_trip::promises(),
+        saga::promises(),
     ];
     quadrille_tests::run(promises.into_iter().flatten().collect())
 }

@@ -44,9 +44,14 @@ impl<'a> Run<'a> {
                 self.clear_timer();
                 self.enter(Status::Undoing);
             }
-        } else if self.live.head.completing.is_some() && self.is_well() {
+        } else if self.is_complete() && self.is_well() {
             self.end(End::Completed);
         }
+    }
+
+    /// The completing events are there, as many as it takes.
+    fn is_complete(&self) -> bool {
+        self.flow.completes.is_reached(|event| self.live.head.has_completing(event))
     }
 
     /// Every activation has settled as it should.
@@ -181,10 +186,10 @@ impl<'a> Run<'a> {
     fn end(&mut self, end: End) {
         let head = &self.live.head;
         let (ending, cause) = match end {
-            End::Completed => (&self.flow.completes, &head.completing),
-            End::Compensated => (&self.flow.fails, &head.failing),
+            End::Completed => (&self.flow.completes, head.completing.last()),
+            End::Compensated => (&self.flow.fails, head.failing.as_ref()),
         };
-        let (Some(cause), Some(started_at_ms)) = (cause.clone(), head.started_at_ms) else { return };
+        let (Some(cause), Some(started_at_ms)) = (cause.cloned(), head.started_at_ms) else { return };
         let outcome = ending.outcome.clone();
         self.clear_timer();
         self.actions.push(Action::End(Outcome { end, outcome, cause, started_at_ms }));

@@ -58,9 +58,9 @@ pub struct Head {
     /// The deadline has passed.
     #[n(7)]
     pub overdue: bool,
-    /// The completing event, once it is there.
+    /// The completing events that are there, each name once, in the order in which they came.
     #[n(8)]
-    pub completing: Option<Cause>,
+    pub completing: Vec<Cause>,
     /// What made the run fail, once something did.
     #[n(9)]
     pub failing: Option<Cause>,
@@ -248,6 +248,12 @@ impl State {
     }
 }
 
+impl Head {
+    pub(crate) fn has_completing(&self, name: &str) -> bool {
+        self.completing.iter().any(|cause| matches!(cause, Cause::Event { event, .. } if event == name))
+    }
+}
+
 impl Live {
     pub(crate) fn new(lineage: Lineage, traceparent: Option<String>, now_ms: i64) -> Self {
         let head = Head {
@@ -259,7 +265,7 @@ impl Live {
             deadline_ms: None,
             timer_set: false,
             overdue: false,
-            completing: None,
+            completing: Vec::new(),
             failing: None,
             answers: 0,
             stalled: false,

@@ -5,7 +5,7 @@ mod common;
 use std::collections::BTreeSet;
 
 use common::world::{Manner, World};
-use common::{chain, order, trip};
+use common::{bookings, chain, order, trip};
 use quadrille_saga::Flow;
 
 use Manner::{Exhausts, Redriven, Rejects};
@@ -102,6 +102,12 @@ fn a_full_hotel_cancels_flight_and_car() {
 #[test]
 fn a_trip_that_is_booked_completes() {
     assert_always(&trip(), &[], &["completed"], &[]);
+}
+
+#[test]
+fn bookings_complete_with_the_last_of_them() {
+    assert_always(&bookings(), &[], &["completed"], &[]);
+    assert_always(&bookings(), &[("car", Rejects)], &["compensated"], &["flight", "hotel"]);
 }
 
 #[test]

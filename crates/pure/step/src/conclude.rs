@@ -95,23 +95,19 @@ pub fn conclude(spec: &ServiceSpec, concluded: Concluded<'_>) -> Vec<OutRecord> 
 /// The answer, or what is wrong with it.
 fn checked(spec: &ServiceSpec, step: &StepSpec, concluded: &Concluded<'_>) -> Answer {
     let action = concluded.work.action;
-    let (emitted, allowed, keyword) = match &concluded.answer {
-        Answer::Succeeded(emitted) => (emitted, step.emits(action), "emits"),
-        Answer::Rejected(emitted) => {
-            (emitted, Some(&step.rejects).filter(|_| action == Action::Do), "rejects")
-        }
+    let (emitted, expected, what) = match &concluded.answer {
+        Answer::Succeeded(emitted) => (emitted, step.emits(action), "success"),
+        Answer::Rejected(emitted) => (emitted, step.rejects(action), "rejection"),
         Answer::Failed { .. } => return concluded.answer.clone(),
     };
     let failed = |reason, message| Answer::Failed { reason, message };
-    let Some(allowed) = allowed else {
-        return failed(Reason::Undeclared, format!("step {} cannot answer {action} with this", step.name));
-    };
-    if let Some(stranger) = emitted.iter().find(|e| !allowed.contains(&e.event)) {
+    let names: Vec<&str> = emitted.iter().map(|e| e.event.as_str()).collect();
+    if !expected.is_some_and(|expected| expected.are(&names)) {
+        let answered = if names.is_empty() { "no event".to_owned() } else { names.join(", ") };
+        let expected = expected.map_or_else(|| "none is declared".to_owned(), ToString::to_string);
         let message = format!(
-            "the handler of step {} returned {}, which is not among what it {keyword}: {}",
-            step.name,
-            stranger.event,
-            allowed.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
+            "the {action} handler of step {} answered its {what} with {answered}; the topology says: {expected}",
+            step.name
         );
         return failed(Reason::Undeclared, message);
     }
@@ -229,7 +225,7 @@ fn dead(
     let letter = DeadLetter {
         origin: concluded.work.origin.clone(),
         origin_time_ms: concluded.work.origin_time_ms,
-        group: spec.names.group(&spec.service),
+        group: spec.group(),
         step: step.name.clone(),
         activation: Some(concluded.work.activation),
         action: concluded.work.action,

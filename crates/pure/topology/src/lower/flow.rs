@@ -1,11 +1,11 @@
 //! What the saga transition runs by.
 
 use quadrille_saga::definition::{
-    Compensation, Deadline, Ending, Exhausted, Flow, Step as SagaStep, Then, Undo, When,
+    Compensation, Deadline, Ending, Exhausted, Flow, Needs, Step as SagaStep, Then, Undo, When,
 };
 
 use super::definition;
-use crate::mesh::{self, Mesh, Saga, Step};
+use crate::mesh::{self, Group, Mesh, Saga, Step};
 
 /// The flow of `saga`.
 pub fn flow(mesh: &Mesh, saga: &Saga) -> Flow {
@@ -15,9 +15,17 @@ pub fn flow(mesh: &Mesh, saga: &Saga) -> Flow {
         starts: saga.starts.clone(),
         completes: Ending {
             events: saga.completes.events().to_vec(),
+            needs: match saga.completes {
+                Group::Any(_) => Needs::Any,
+                Group::All(_) => Needs::All,
+            },
             outcome: saga.outcomes.completed.clone(),
         },
-        fails: Ending { events: saga.fails.clone(), outcome: saga.outcomes.compensated.clone() },
+        fails: Ending {
+            events: saga.fails.clone(),
+            needs: Needs::Any,
+            outcome: saga.outcomes.compensated.clone(),
+        },
         deadline: saga.deadline.as_ref().map(|deadline| Deadline {
             after_ms: i64::try_from(deadline.after_ms).unwrap_or(i64::MAX),
             then: Then::Undo,
