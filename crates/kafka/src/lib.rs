@@ -21,6 +21,7 @@ pub mod failpoint;
 pub mod group;
 pub mod restore;
 pub mod settings;
+mod settled;
 pub mod topics;
 pub mod transaction;
 pub mod writer;
