@@ -19,7 +19,7 @@ fn of_broker(check: &'static broker::Check) -> Promise {
 }
 
 fn of_registry(check: &'static registry::Check) -> Promise {
-    let promise = Promise::on_registry(&format!("conformance::registry::{}", check.name), move |cluster| {
+    let promise = Promise::on_registry(&format!("conformance::schemas::{}", check.name), move |cluster| {
         let context = registry::Context::new(cluster.registry_url())?;
         let known = on(cluster, Kind::Registry, check.apicurio);
         judge((check.run)(&context), known)

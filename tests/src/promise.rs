@@ -64,7 +64,7 @@ impl Promise {
 
     fn new(name: &str, body: PromiseBody, needs: Needs) -> Promise {
         // `module_path!()` begins with the name of the test binary.
-        let name = name.strip_prefix("it::").unwrap_or(name).to_owned();
+        let name = name.strip_prefix("promises::").unwrap_or(name).to_owned();
         Promise { name, body, needs, own_broker: false, undisturbed: false, limit: Duration::from_secs(60) }
     }
 
