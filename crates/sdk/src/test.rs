@@ -30,7 +30,7 @@ use serde::Serialize;
 use crate::answer::{Outputs, StepError};
 use crate::context::Context;
 use crate::input::{Events, Input};
-use crate::steps::{Attempt, StepFn, erased};
+use crate::steps::{Attempt, StepFn, Steps, erased};
 
 /// A handler, and the call that is to be made.
 #[must_use = "nothing happens before `run`"]
@@ -54,7 +54,20 @@ impl std::fmt::Debug for TestStep {
 impl TestStep {
     /// The first attempt of a do, without inputs yet.
     pub fn new<I: Input>(step: impl StepFn<I>) -> Self {
-        Self { attempt: erased(step), call: call("1"), inputs: Vec::new(), join: false, mesh: None }
+        Self::of(erased(step))
+    }
+
+    /// As [`TestStep::new`], for a handler that is registered in `steps`.
+    ///
+    /// # Panics
+    /// If there is none of this name.
+    pub fn named(steps: &Steps, name: &str) -> Self {
+        let attempt = steps.handlers.get(name);
+        Self::of(Arc::clone(attempt.unwrap_or_else(|| panic!("no handler {name} in {steps:?}"))))
+    }
+
+    fn of(attempt: Arc<Attempt>) -> Self {
+        Self { attempt, call: call("1"), inputs: Vec::new(), join: false, mesh: None }
     }
 
     /// An event that the handler gets; a second one makes the call that of a join.
