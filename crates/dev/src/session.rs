@@ -15,7 +15,7 @@ use quadrille_kafka::publish::Publisher;
 use quadrille_kafka::watch::{Begin, Watcher};
 use quadrille_schema::{Codec, RegistryConfig, Schemas};
 use quadrille_topology::Mesh;
-use quadrille_topology::lower::{self, SAGA_PARTITIONS};
+use quadrille_topology::lower;
 use quadrille_types::Record;
 use quadrille_types::dead_letter::Reason;
 use quadrille_types::outcome::{SCHEMA, SagaOutcome};
@@ -98,7 +98,7 @@ impl Session {
         for (name, program) in &dev.programs {
             programs.push(Running::start(name, program, folder, &environment)?);
         }
-        let rewrite: Vec<_> = programs.iter().filter_map(Running::rewrite).collect();
+        let rewrite: Vec<_> = programs.iter().flat_map(Running::rewrites).collect();
         let local = Local::start(&mesh, &settings, &schemas, &here, &rewrite).await?;
         let mut session = Self {
             mesh,
@@ -169,6 +169,7 @@ impl Session {
         let sent = tokio::task::spawn_blocking(move || publisher.flush(Duration::from_secs(60))).await??;
         eprintln!("published {sent} records from {}", file.display());
         self.wait(&watcher, awaited(&self.mesh, &lines), within).await?;
+        drop(watcher);
         let counters = self.counters().await;
         let config = quadrille_audit::run::Config {
             kafka,
@@ -235,7 +236,7 @@ impl Session {
     async fn stop_mesh(mut self) -> Result<Servers, Error> {
         for program in &mut self.programs {
             // Services end first what they have in work, which may call a participant: those are stopped last.
-            if program.rewrite().is_none() {
+            if !program.serves() {
                 program.stop().await?;
             }
         }
@@ -261,7 +262,7 @@ impl Audited {
     /// The summary table, the offenders, and the line.
     pub fn text(&self) -> String {
         let mut table = comfy_table::Table::new();
-        table.load_style(comfy_table::TableStyle::utf8_rounded());
+        table.load_style(comfy_table::presets::UTF8_FULL_CONDENSED);
         let mut row = |name: &str, count: u64| {
             table.add_row([name.to_owned(), count.to_string()]);
         };

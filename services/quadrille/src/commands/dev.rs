@@ -48,7 +48,7 @@ pub(crate) struct Dev {
     #[arg(short = 'X', value_name = "KEY=VALUE", value_parser = key_value)]
     settings: Vec<(String, String)>,
     /// What is logged
-    #[arg(long, env = "QUADRILLE_LOG", value_name = "FILTER", default_value = "warn")]
+    #[arg(long, env = "QUADRILLE_LOG", value_name = "FILTER", default_value = "error")]
     log: String,
 }
 
