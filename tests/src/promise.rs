@@ -19,10 +19,13 @@ pub struct Promise {
     pub(crate) limit: Duration,
 }
 
+/// A promise about servers.
+type OnCluster = dyn Fn(&Cluster) -> Result<()> + Send + Sync;
+
 /// What is run. Panics count as failures too.
 #[derive(Clone)]
 pub(crate) enum PromiseBody {
-    OnCluster(Arc<dyn Fn(&Cluster) -> Result<()> + Send + Sync>),
+    OnCluster(Arc<OnCluster>),
     Alone(fn() -> Result<()>),
 }
 

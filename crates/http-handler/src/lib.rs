@@ -46,7 +46,7 @@
 mod answer;
 mod client;
 mod handler;
-mod percent;
+pub mod percent;
 mod request;
 
 pub use answer::{ANSWER_BYTES_MAX, Declared};

@@ -3,7 +3,7 @@
 //! Source: CloudEvents HTTP protocol binding 1.0.2, section 3.1.3.2.
 
 /// `text` as the value of a header.
-pub(crate) fn encode(text: &str) -> String {
+pub fn encode(text: &str) -> String {
     let mut value = String::with_capacity(text.len());
     for byte in text.bytes() {
         if (0x21..=0x7e).contains(&byte) && !b"\"%".contains(&byte) {
@@ -16,7 +16,7 @@ pub(crate) fn encode(text: &str) -> String {
 }
 
 /// The text in a header's value; what is not percent-encoded as it should be stays as it is.
-pub(crate) fn decode(value: &[u8]) -> String {
+pub fn decode(value: &[u8]) -> String {
     let mut bytes = Vec::with_capacity(value.len());
     let mut rest = value.trim_ascii();
     if let [b'"', inner @ .., b'"'] = rest {

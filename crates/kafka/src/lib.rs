@@ -10,6 +10,7 @@
 //! | [`acknowledged`] | at least once instead |
 //! | [`writer`] | either of the two |
 //! | [`restore`] | reading a partition back up to where it ended |
+//! | [`publish`], [`watch`] | a plain producer and a plain reader, for tools |
 //! | [`failpoint`] | places where a test may kill the process |
 //!
 //! Everything here blocks: call it from a thread of its own, never from an async task.
@@ -19,11 +20,13 @@ pub mod connect;
 mod errors;
 pub mod failpoint;
 pub mod group;
+pub mod publish;
 pub mod restore;
 pub mod settings;
 mod settled;
 pub mod topics;
 pub mod transaction;
+pub mod watch;
 pub mod writer;
 
 pub use errors::{ClientErrors, Error};
