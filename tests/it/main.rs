@@ -3,6 +3,7 @@
 mod conformance;
 mod harness;
 mod lanes;
+mod linking;
 mod round_trip;
 mod saga;
 mod schemas;
@@ -19,6 +20,7 @@ fn main() -> ExitCode {
         harness::promises(),
         standalone::promises(),
         conformance::promises(),
+        linking::promises(),
         lanes::promises(),
         schemas::promises(),
         round_trip::promises(),
