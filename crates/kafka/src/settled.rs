@@ -54,23 +54,23 @@ pub(crate) fn committed<C: ConsumerContext>(
 mod tests {
     use super::*;
 
-    fn answers(codes: &[Code]) -> impl FnMut() -> KafkaResult<()> {
-        let mut codes = codes.to_vec().into_iter();
+    fn answers<const N: usize>(codes: [Code; N]) -> impl FnMut() -> KafkaResult<()> {
+        let mut codes = codes.into_iter();
         move || codes.next().map_or(Ok(()), |code| Err(KafkaError::MetadataFetch(code)))
     }
 
     #[test]
     fn not_yet_is_asked_again_and_another_error_is_final() {
         let long = Duration::from_secs(60);
-        settled(long, answers(&[Code::NotLeaderForPartition, Code::CoordinatorLoadInProgress])).unwrap();
+        settled(long, answers([Code::NotLeaderForPartition, Code::CoordinatorLoadInProgress])).unwrap();
         let error =
-            settled(long, answers(&[Code::NotCoordinator, Code::GroupAuthorizationFailed])).unwrap_err();
+            settled(long, answers([Code::NotCoordinator, Code::GroupAuthorizationFailed])).unwrap_err();
         assert_eq!(error.rdkafka_error_code(), Some(Code::GroupAuthorizationFailed));
     }
 
     #[test]
     fn after_the_limit_not_yet_is_final_too() {
-        let error = settled(Duration::ZERO, answers(&[Code::LeaderNotAvailable])).unwrap_err();
+        let error = settled(Duration::ZERO, answers([Code::LeaderNotAvailable])).unwrap_err();
         assert_eq!(error.rdkafka_error_code(), Some(Code::LeaderNotAvailable));
     }
 }
