@@ -144,28 +144,55 @@ pub fn partition_count(consumer: &BaseConsumer, topic: &str) -> Result<i32> {
 ///
 /// The end is the high watermark, open transactions included: with one of those `read_committed` waits for it.
 pub fn read_to_end(cluster: &Cluster, topic: &str, isolation: Isolation) -> Result<Vec<Record>> {
+    let mut records = Vec::new();
+    for_each_to_end(cluster, topic, isolation, |message| {
+        records.push(record(message)?);
+        Ok(())
+    })?;
+    records.sort_by_key(|record| (record.partition, record.offset));
+    Ok(records)
+}
+
+/// Records that are appended meanwhile are not part of what was asked for.
+fn for_each_to_end(
+    cluster: &Cluster,
+    topic: &str,
+    isolation: Isolation,
+    mut each: impl FnMut(&BorrowedMessage<'_>) -> Result<()>,
+) -> Result<()> {
     // A read_committed handle answers with the last stable offset instead of the high watermark.
     let prober = consumer(cluster, Isolation::ReadUncommitted, None)?;
     let reader = consumer(cluster, isolation, None)?;
     let mut start = TopicPartitionList::new();
     let mut ends = Vec::new();
     for partition in 0..partition_count(&prober, topic)? {
-        let (_, high) = prober.fetch_watermarks(topic, partition, PATIENCE)?;
+        // A broker that has just started is ready before it leads its partitions again.
+        let what = format!("partition {partition} of {topic} has a leader");
+        let (_, high) =
+            eventually(PATIENCE, &what, || Ok(prober.fetch_watermarks(topic, partition, PATIENCE)?))?;
         ends.push(high);
         start.add_partition_offset(topic, partition, Offset::Beginning)?;
     }
     reader.assign(&start)?;
-    let mut records = Vec::new();
     eventually(PATIENCE, &format!("{topic} is read to its end"), || {
         while let Some(message) = reader.poll(Duration::from_millis(100)) {
-            records.push(record(&message?)?);
+            let message = message?;
+            if message.offset() < ends[message.partition() as usize] {
+                each(&message)?;
+            }
         }
         behind(&reader, topic, &ends)
+    })
+}
+
+/// The values of a topic, from its beginning to the end that it has now, as a `read_committed` reader sees them.
+pub fn read_values(cluster: &Cluster, topic: &str) -> Result<Vec<Vec<u8>>> {
+    let mut values = Vec::new();
+    for_each_to_end(cluster, topic, Isolation::ReadCommitted, |message| {
+        values.push(message.payload().unwrap_or_default().to_vec());
+        Ok(())
     })?;
-    records.sort_by_key(|record| (record.partition, record.offset));
-    // Records that were appended meanwhile are not part of what was asked for.
-    records.retain(|record| record.offset < ends[record.partition as usize]);
-    Ok(records)
+    Ok(values)
 }
 
 /// Markers take offsets too, so the end is reached by position and not by the last record.
@@ -202,7 +229,12 @@ pub fn committed_offsets(cluster: &Cluster, group: &str, topic: &str) -> Result<
     for partition in 0..partition_count(&asker, topic)? {
         partitions.add_partition(topic, partition);
     }
-    let answer = asker.committed_offsets(partitions, PATIENCE)?;
+    // A broker that has just started may still be loading its groups.
+    let answer = eventually(PATIENCE, &format!("{group} has a coordinator"), || {
+        let answer = asker.committed_offsets(partitions.clone(), PATIENCE)?;
+        answer.elements().iter().try_for_each(|element| element.error())?;
+        Ok(answer)
+    })?;
     let elements = answer.elements();
     Ok(elements
         .iter()

@@ -54,7 +54,7 @@ impl ConcurrentReader {
         &self.began
     }
 
-    /// Reads on to `ends` and returns all that it saw.
+    /// Reads on to `ends` and returns all that it saw before them.
     pub fn finish(mut self, ends: &Offsets, deadline: Instant) -> Result<Vec<Note>, Error> {
         set(&self.goal, Goal::UpTo(ends.clone(), deadline));
         match self.thread.take() {
@@ -78,6 +78,10 @@ fn set(goal: &Mutex<Goal>, to: Goal) {
     *goal.lock().unwrap_or_else(PoisonError::into_inner) = to;
 }
 
+fn is_before(at: &Position, ends: &Offsets) -> bool {
+    ends.get(&(at.topic.clone(), at.partition)).is_some_and(|end| at.offset < *end)
+}
+
 /// Records between two looks at the goal.
 const CHECK_EVERY: usize = 100;
 
@@ -96,7 +100,7 @@ fn watch(client: &Client, from: &Offsets, goal: &Mutex<Goal>) -> Result<Vec<Note
                     continue;
                 }
             }
-            Some(Err(source)) if !kafka::is_passing(&source) => {
+            Some(Err(source)) if kafka::is_final(&source) => {
                 return Err(kafka::failed(client, &Default::default(), source));
             }
             Some(Err(_)) | None => {}
@@ -108,6 +112,7 @@ fn watch(client: &Client, from: &Offsets, goal: &Mutex<Goal>) -> Result<Vec<Note
             Goal::UpTo(ends, deadline) => {
                 let open = kafka::unread(client, from, &ends)?;
                 if open.is_empty() {
+                    seen.retain(|note| is_before(&note.at, &ends));
                     return Ok(seen);
                 }
                 if Instant::now() > deadline {

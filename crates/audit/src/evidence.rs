@@ -109,6 +109,15 @@ pub struct Effect {
     pub pid: i64,
 }
 
+/// What a concurrent reader saw.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Partitions that it watched for as long as the final reading looks back.
+    pub watched: BTreeSet<(String, i32)>,
+    /// All records that it saw there.
+    pub notes: BTreeSet<Note>,
+}
+
 /// All that a verdict rests on.
 #[derive(Clone, Debug, Default)]
 pub struct Evidence {
@@ -122,8 +131,8 @@ pub struct Evidence {
     pub effects: Vec<Effect>,
     /// All records of the final reading.
     pub read: BTreeSet<Note>,
-    /// All records that the concurrent reader saw, where there was one.
-    pub seen: Option<Vec<Note>>,
+    /// What the concurrent reader saw, where there was one.
+    pub seen: Option<Seen>,
     /// Records that should be readable and are not, and why.
     pub unreadable: Vec<(Position, String)>,
 }

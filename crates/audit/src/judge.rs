@@ -6,7 +6,7 @@ mod saga;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::evidence::Evidence;
+use crate::evidence::{Evidence, Note, Seen};
 use crate::expect::Expectations;
 use saga::Saga;
 
@@ -168,12 +168,8 @@ fn judge_saga(
 }
 
 fn judge_records(verdict: &mut Verdict, evidence: &Evidence, expectations: &Expectations) {
-    for note in evidence.seen.iter().flatten().filter(|note| !evidence.read.contains(note)) {
-        verdict.blame(
-            Kind::Phantom,
-            note.at.to_string(),
-            "seen by the concurrent reader, gone or another one now",
-        );
+    if let Some(seen) = &evidence.seen {
+        judge_sight(verdict, seen, &evidence.read);
     }
     for (at, why) in &evidence.unreadable {
         verdict.blame(Kind::Unexplained, at.to_string(), why.clone());
@@ -182,6 +178,25 @@ fn judge_records(verdict: &mut Verdict, evidence: &Evidence, expectations: &Expe
     for effect in evidence.effects.iter().filter(|effect| !known.contains(effect.participant.as_str())) {
         let why = format!("effect of {}, which no outcome knows", effect.participant);
         verdict.blame(Kind::Unexplained, effect.identity.clone(), why);
+    }
+}
+
+/// A record that was visible stays, and one that is there was visible to whoever read past it.
+fn judge_sight(verdict: &mut Verdict, seen: &Seen, read: &BTreeSet<Note>) {
+    for note in seen.notes.difference(read) {
+        verdict.blame(
+            Kind::Phantom,
+            note.at.to_string(),
+            "seen by the concurrent reader, gone or another one now",
+        );
+    }
+    let watched = |note: &&Note| seen.watched.contains(&(note.at.topic.clone(), note.at.partition));
+    for note in read.difference(&seen.notes).filter(watched) {
+        verdict.blame(
+            Kind::Unexplained,
+            note.at.to_string(),
+            "not seen by the concurrent reader, which read past it",
+        );
     }
 }
 

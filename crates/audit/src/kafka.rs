@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
@@ -9,6 +10,7 @@ use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers};
+use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Message, Offset, TopicPartitionList};
 
 use crate::evidence::Position;
@@ -24,7 +26,10 @@ pub type Settings = [(String, String)];
 pub(crate) type Client = BaseConsumer<Context>;
 
 /// Longest wait for one answer of the broker.
-pub(crate) const ANSWER: Duration = Duration::from_secs(10);
+pub(crate) const ANSWER: Duration = Duration::from_secs(5);
+
+/// Pause before a question is asked again.
+const AGAIN: Duration = Duration::from_millis(50);
 
 /// Keeps the client's last complaint: the calls themselves only say that time ran out.
 #[derive(Debug, Default)]
@@ -32,17 +37,13 @@ pub(crate) struct Context {
     complaint: Mutex<Option<String>>,
 }
 
-impl Context {
-    pub(crate) fn complaint(&self) -> String {
-        let complaint = self.complaint.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        complaint.unwrap_or_else(|| "no complaint of the client".to_owned())
-    }
-}
-
 impl ClientContext for Context {
     fn error(&self, error: KafkaError, reason: &str) {
-        let complaint = format!("{error}: {reason}");
-        *self.complaint.lock().unwrap_or_else(PoisonError::into_inner) = Some(complaint);
+        let mut complaint = self.complaint.lock().unwrap_or_else(PoisonError::into_inner);
+        // That all brokers are down says less than why the last of them is.
+        if complaint.is_none() || error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
+            *complaint = Some(format!("{error}: {reason}"));
+        }
     }
 }
 
@@ -73,11 +74,27 @@ pub(crate) fn client(settings: &Settings, isolation: Isolation) -> Result<Client
     config.create_with_context(Context::default()).map_err(|source| Error::Settings { source: source.into() })
 }
 
+/// The last that `client` complained of. It complains in its events, which wait until they are polled.
+pub(crate) fn complaint(client: &Client) -> String {
+    let give_up = Instant::now() + Duration::from_millis(300);
+    let mut polled = None;
+    while Instant::now() < give_up {
+        match client.poll(Duration::from_millis(50)) {
+            Some(Err(error)) if !matches!(error, KafkaError::PartitionEOF(_)) => {
+                polled = Some(error.to_string())
+            }
+            _ => {}
+        }
+    }
+    let told = client.context().complaint.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    told.or(polled).unwrap_or_else(|| "no complaint of the client".to_owned())
+}
+
 /// All topics with their number of partitions.
 pub(crate) fn topics(client: &Client) -> Result<BTreeMap<String, i32>, Error> {
     let metadata = client.fetch_metadata(None, ANSWER).map_err(|source| Error::Kafka {
         what: "the list of topics".to_owned(),
-        complaint: client.context().complaint(),
+        complaint: complaint(client),
         source: source.into(),
     })?;
     let count = |partitions: usize| i32::try_from(partitions).unwrap_or(i32::MAX);
@@ -88,13 +105,30 @@ pub(crate) fn topics(client: &Client) -> Result<BTreeMap<String, i32>, Error> {
         .collect())
 }
 
-/// First and next offset of a partition, as this client may read it.
+/// First and next offset of a partition, as this client may read it. Waits for a leader: a new topic has none yet.
 pub(crate) fn watermarks(client: &Client, topic: &str, partition: i32) -> Result<(i64, i64), Error> {
-    client.fetch_watermarks(topic, partition, ANSWER).map_err(|source| Error::Kafka {
-        what: format!("the ends of {topic}/{partition}"),
-        complaint: client.context().complaint(),
-        source: source.into(),
-    })
+    let give_up = Instant::now() + ANSWER;
+    loop {
+        match client.fetch_watermarks(topic, partition, ANSWER) {
+            Err(error) if is_leaderless(&error) && Instant::now() < give_up => thread::sleep(AGAIN),
+            Err(source) => {
+                return Err(Error::Kafka {
+                    what: format!("the ends of {topic}/{partition}"),
+                    complaint: complaint(client),
+                    source: source.into(),
+                });
+            }
+            Ok(watermarks) => return Ok(watermarks),
+        }
+    }
+}
+
+fn is_leaderless(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(
+        error.rdkafka_error_code(),
+        Some(Code::NotLeaderForPartition | Code::LeaderNotAvailable | Code::UnknownTopicOrPartition)
+    )
 }
 
 /// Reads each partition from where `from` says up to the offset in `ends`, and calls `each` for its records.
@@ -117,7 +151,7 @@ pub(crate) fn read(
                     continue;
                 }
             }
-            Some(Err(source)) if !is_passing(&source) => return Err(failed(client, &open, source)),
+            Some(Err(source)) if is_final(&source) => return Err(failed(client, &open, source)),
             Some(Err(_)) | None => {}
         }
         open = unread(client, from, ends)?;
@@ -176,24 +210,29 @@ pub(crate) fn positions(client: &Client) -> Result<Offsets, Error> {
         .collect())
 }
 
-/// Whether this is no error, or one after which the client goes on by itself.
-pub(crate) fn is_passing(error: &KafkaError) -> bool {
-    use rdkafka::types::RDKafkaErrorCode as Code;
-    matches!(error, KafkaError::PartitionEOF(_))
+/// Whether the client will not get on after this error. All else passes, or the deadline ends it.
+pub(crate) fn is_final(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode as Code;
+    let code = error.rdkafka_error_code();
+    matches!(error, KafkaError::MessageConsumptionFatal(_))
         || matches!(
-            error.rdkafka_error_code(),
+            code,
             Some(
-                Code::BrokerTransportFailure | Code::AllBrokersDown | Code::Resolve | Code::OperationTimedOut
+                Code::Authentication
+                    | Code::AutoOffsetReset
+                    | Code::ClusterAuthorizationFailed
+                    | Code::GroupAuthorizationFailed
+                    | Code::TopicAuthorizationFailed
             )
         )
 }
 
 pub(crate) fn failed(client: &Client, open: &BTreeSet<(String, i32)>, source: KafkaError) -> Error {
-    Error::Kafka { what: list(open), complaint: client.context().complaint(), source: source.into() }
+    Error::Kafka { what: list(open), complaint: complaint(client), source: source.into() }
 }
 
 pub(crate) fn late(client: &Client, open: &BTreeSet<(String, i32)>) -> Error {
-    Error::Late { what: format!("to read {}", list(open)), complaint: client.context().complaint() }
+    Error::Late { what: format!("to read {}", list(open)), complaint: complaint(client) }
 }
 
 /// Names of partitions, the first few of them.

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::concurrent::ConcurrentReader;
-use crate::evidence::Evidence;
+use crate::evidence::{Evidence, Seen};
 use crate::expect::Expectations;
 use crate::judge::{Rules, Verdict, judge};
 use crate::read;
@@ -59,7 +59,9 @@ pub fn gather(config: &Config, reader: Option<ConcurrentReader>) -> Result<Evide
     let mut seen = None;
     if let Some(reader) = reader {
         span.from.extend(reader.began().clone());
-        seen = Some(reader.finish(&span.ends, deadline)?);
+        let watched = reader.began().keys().cloned().collect();
+        let notes = reader.finish(&span.ends, deadline)?.into_iter().collect();
+        seen = Some(Seen { watched, notes });
     }
     let mut evidence = read::read(kafka, expectations, &mut registry, &span, deadline)?;
     evidence.seen = seen;

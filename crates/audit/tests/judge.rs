@@ -3,7 +3,7 @@
 mod honest;
 
 use honest::{HONEST, dead_letter, effect, evidence, expectations, input, outcome};
-use quadrille_audit::evidence::{Action, Evidence, Position};
+use quadrille_audit::evidence::{Action, Evidence, Note, Position};
 use quadrille_audit::judge::{Kind, Rules, judge};
 use quadrille_audit::report::{self, Counters};
 
@@ -203,16 +203,34 @@ fn an_undecodable_input_without_a_dead_letter() {
 #[test]
 fn a_record_that_a_concurrent_reader_saw_and_that_is_gone() {
     let fault = |e: &mut Evidence| {
-        let gone = e.seen.as_ref().unwrap()[0].clone();
-        e.read.remove(&gone);
+        e.read.pop_first();
     };
     planted(fault, &[(Kind::Phantom, 1)]);
 }
 
 #[test]
 fn a_record_that_is_another_one_now() {
-    let fault = |e: &mut Evidence| e.seen.as_mut().unwrap()[0].content += 1;
-    planted(fault, &[(Kind::Phantom, 1)]);
+    let fault = |e: &mut Evidence| {
+        let mut note = e.read.pop_first().unwrap();
+        note.content += 1;
+        e.read.insert(note);
+    };
+    planted(fault, &[(Kind::Phantom, 1), (Kind::Unexplained, 1)]);
+}
+
+#[test]
+fn a_record_that_a_concurrent_reader_read_past() {
+    let fault = |e: &mut Evidence| {
+        e.seen.as_mut().unwrap().notes.pop_last();
+    };
+    planted(fault, &[(Kind::Unexplained, 1)]);
+}
+
+#[test]
+fn records_where_nobody_watched_are_no_concern_of_the_concurrent_reader() {
+    let mut evidence = evidence();
+    evidence.read.insert(Note { at: at("dead.ship", 0), content: 1 });
+    assert_eq!(line(&evidence), HONEST);
 }
 
 #[test]

@@ -296,10 +296,30 @@ fn the_concurrent_reader_sees_what_comes_after_its_start_and_that_is_what_counts
 
     let evidence = quadrille_audit::run::gather(&world.config(), Some(reader)).unwrap();
     assert_eq!(evidence.inputs.len(), 1);
-    let mut seen = evidence.seen.unwrap();
-    seen.sort();
-    assert_eq!(seen, evidence.read.into_iter().collect::<Vec<_>>());
-    assert_eq!(seen.len(), 2);
+    let seen = evidence.seen.unwrap();
+    assert_eq!(seen.notes, evidence.read);
+    assert_eq!((seen.notes.len(), seen.watched.len()), (2, 12));
+}
+
+#[test]
+fn what_the_concurrent_reader_sees_behind_the_end_does_not_count() {
+    let world = World::honest();
+    let reader = ConcurrentReader::start(&world.settings(), &world.expectations()).unwrap();
+    world.send("orders", "4712", &order("4712"), &[]);
+    world.flush();
+    let ends = read::present(&world.settings(), &world.expectations()).unwrap().ends;
+    world.send("orders", "4712", &order("4712"), &[]);
+    world.flush();
+    assert_eq!(reader.finish(&ends, soon()).unwrap().len(), 1);
+}
+
+#[test]
+fn a_broker_that_is_not_there_is_named() {
+    let world = World::new();
+    let nowhere = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let settings = [("bootstrap.servers".to_owned(), nowhere.clone())];
+    let error = read::present(&settings, &world.expectations()).unwrap_err().to_string();
+    assert!(error.contains(&nowhere), "{error}");
 }
 
 #[test]

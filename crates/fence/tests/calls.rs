@@ -148,3 +148,16 @@ fn what_was_answered_is_known_after_the_file_is_opened_again() {
     charge(&fence(&folder));
     assert_eq!(charge(&fence(&folder)), Answer::Repeated(Reply::applied("paid 500")));
 }
+
+/// Whoever checks the books reads these columns, and so do participants in other languages.
+#[test]
+fn the_log_of_effects_has_the_documented_columns() {
+    let folder = TempDir::new().unwrap();
+    let columns = fence(&folder).read(|c| {
+        c.prepare("SELECT name FROM pragma_table_info('effects')")?
+            .query_map([], |row| row.get(0))?
+            .collect::<rusqlite::Result<Vec<String>>>()
+    });
+    let documented = "seq participant activation correlation_id action applied at_ms pid";
+    assert_eq!(columns.unwrap().join(" "), documented);
+}

@@ -7,7 +7,9 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use rdkafka::client::ClientContext;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata, Rebalance};
+use rdkafka::consumer::{
+    BaseConsumer, CommitMode, Consumer, ConsumerContext, ConsumerGroupMetadata, Rebalance,
+};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::{Offset, TopicPartitionList, bindings};
@@ -15,6 +17,7 @@ use rdkafka::{Offset, TopicPartitionList, bindings};
 use quadrille_types::Record;
 use quadrille_types::envelope::Position;
 
+use crate::transaction::Offsets;
 use crate::{ClientErrors, Error, Partition, Settings};
 
 /// Who owns the partitions of a member.
@@ -129,6 +132,20 @@ impl Member {
         self.consumer.resume(&list(partitions)).map_err(Error::client("resuming"))
     }
 
+    /// What is committed for `partitions`. One without a position is missing from the answer.
+    pub fn committed(&self, partitions: &[Partition]) -> Result<Offsets, Error> {
+        let doing = format!("reading the positions of group {}", self.group);
+        let found = self
+            .consumer
+            .committed_offsets(list(partitions), Duration::from_secs(30))
+            .map_err(Error::client(doing))?;
+        let one = |e: rdkafka::topic_partition_list::TopicPartitionListElem<'_>| match e.offset() {
+            Offset::Offset(offset) => Some((Partition::new(e.topic(), e.partition()), offset)),
+            _ => None,
+        };
+        Ok(found.elements().into_iter().filter_map(one).collect())
+    }
+
     /// Reads every partition again from what is committed for it: what was read and not committed comes once more.
     pub fn rewind(&self) -> Result<(), Error> {
         let doing = || format!("rewinding group {}", self.group);
@@ -163,6 +180,15 @@ impl Member {
 }
 
 impl Membership<'_> {
+    /// Commits offsets without a transaction; the broker refuses it from a member that is none any more.
+    pub(crate) fn commit(&self, offsets: &Offsets) -> Result<(), KafkaError> {
+        let mut list = TopicPartitionList::new();
+        for (partition, offset) in offsets {
+            list.add_partition_offset(&partition.topic, partition.partition, Offset::Offset(*offset))?;
+        }
+        self.consumer.commit(&list, CommitMode::Sync)
+    }
+
     /// What the broker fences by, read now. None while the member has no valid generation: sent without one, the
     /// broker would take offsets from anybody.
     pub(crate) fn metadata(&self) -> Option<ConsumerGroupMetadata> {

@@ -3,7 +3,7 @@
 //! It is for development and tests. Any Confluent client can use it; what it answers is what Confluent documents,
 //! so that a mistake that would hurt there hurts here too. The layers, each knowing only the ones before it:
 //!
-//! * [`avro`](self) and `canonical`: parse a schema with its references; one text per schema, which gives it its id.
+//! * `avro` and `canonical`: parse a schema with its references; one text per schema, which gives it its id.
 //! * [`compatibility`]: may this schema follow those, and which field is in the way.
 //! * `store`: all that is known and what each command makes of it, as a pure state machine.
 //! * `journal`: the events of the store on disk, flushed before they are answered.

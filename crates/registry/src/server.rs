@@ -50,6 +50,7 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct Registry {
     address: SocketAddr,
+    service: Arc<Service>,
     stop: Option<oneshot::Sender<()>>,
     server: JoinHandle<()>,
 }
@@ -69,14 +70,15 @@ impl Registry {
         let listener = tokio::net::TcpListener::bind(address).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         let (stop, stopped) = oneshot::channel::<()>();
+        let router = http::router(service.clone());
         let server = tokio::spawn(async move {
             let until = async move { drop(stopped.await) };
-            let serving = axum::serve(listener, http::router(service)).with_graceful_shutdown(until);
+            let serving = axum::serve(listener, router).with_graceful_shutdown(until);
             if let Err(error) = serving.await {
                 tracing::error!(%error, "the embedded registry stopped");
             }
         });
-        Ok(Registry { address, stop: Some(stop), server })
+        Ok(Registry { address, service, stop: Some(stop), server })
     }
 
     /// The base URL for every Confluent client.
@@ -103,5 +105,6 @@ impl Registry {
 impl Drop for Registry {
     fn drop(&mut self) {
         self.server.abort();
+        self.service.close();
     }
 }

@@ -11,14 +11,15 @@ use crate::store::{Answer, Command, State};
 #[derive(Debug)]
 pub(crate) struct Service {
     /// Held from deciding until taking in, so that the state a decision is made on is the one it changes.
-    journal: Mutex<Journal>,
+    /// `None` once the registry has stopped.
+    journal: Mutex<Option<Journal>>,
     state: RwLock<State>,
 }
 
 impl Service {
     pub(crate) fn open(data: &Path) -> Result<Service, JournalError> {
         let (journal, state) = Journal::open(data)?;
-        Ok(Service { journal: Mutex::new(journal), state: RwLock::new(state) })
+        Ok(Service { journal: Mutex::new(Some(journal)), state: RwLock::new(state) })
     }
 
     /// Runs `query` on the present state. Blocks while a change is taken in (microseconds).
@@ -30,6 +31,8 @@ impl Service {
     /// Runs `command`; when this returns, what it changed survives a crash. Blocks on the device.
     pub(crate) fn run(&self, command: Command) -> Result<Answer, Error> {
         let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
+        let stopped = || Error::Storage { reason: "the registry has stopped".to_owned() };
+        let journal = journal.as_mut().ok_or_else(stopped)?;
         let (answer, event) = self.read(|state| state.decide(command))?;
         if let Some(event) = event {
             journal.append(&event).map_err(|e| Error::Storage { reason: e.to_string() })?;
@@ -37,5 +40,10 @@ impl Service {
             state.evolve(event).map_err(|reason| Error::Storage { reason })?;
         }
         Ok(answer)
+    }
+
+    /// Closes the file, so that another registry may open it, whatever connections are still open.
+    pub(crate) fn close(&self) {
+        drop(self.journal.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 }

@@ -160,6 +160,7 @@ mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use quadrille_step::retry::Policy;
+    use quadrille_step::spec::Emits;
     use quadrille_types::RunId;
     use quadrille_types::envelope::Position;
     use quadrille_types::ids::Trigger;
@@ -172,8 +173,8 @@ mod tests {
             name: "charge".into(),
             listens_to: None,
             partitions: 1,
-            emits: BTreeSet::new(),
-            rejects: BTreeSet::new(),
+            emits: Emits::one_of::<String>([]),
+            rejects: Emits::one_of::<String>([]),
             undo_emits: None,
             retry: Policy { tries: 3, wait_min_ms: 100, wait_max_ms: 1_000 },
             timeout_ms: 500,

@@ -2,7 +2,7 @@
 //! with the same broken bytes.
 
 use quadrille_audit::Expectations;
-use quadrille_audit::evidence::{Action, DeadLetter, Effect, Evidence, Input, Note, Outcome, Position};
+use quadrille_audit::evidence::{Action, DeadLetter, Effect, Evidence, Input, Note, Outcome, Position, Seen};
 
 /// The line for it.
 pub(crate) const HONEST: &str = "accepted=5 effect_once=3 dlt=2 lost=0 dup_effect=0 leaked=0 after_undo=0 unsettled=0 phantom=0 \
@@ -68,7 +68,7 @@ pub(crate) fn evidence() -> Evidence {
             effect(4, "payment", "no-stock", Action::Undo),
         ],
         read: notes.iter().cloned().collect(),
-        seen: Some(notes),
+        seen: Some(Seen { watched: [("orders".to_owned(), 0)].into(), notes: notes.into_iter().collect() }),
         unreadable: Vec::new(),
     }
 }

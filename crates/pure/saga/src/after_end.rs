@@ -7,7 +7,7 @@ use quadrille_types::ids::Action as Effect;
 
 use crate::answers::is_genuine;
 use crate::definition::{Flow, Step};
-use crate::state::{End, Ended};
+use crate::state::{End, Ended, Kind};
 use crate::transition::{Action, Flag, Transition, Unmatched};
 
 pub(crate) fn fact(flow: &Flow, ended: &mut Ended, fact: &Fact) -> Transition {
@@ -21,27 +21,35 @@ pub(crate) fn fact(flow: &Flow, ended: &mut Ended, fact: &Fact) -> Transition {
 
 fn answer(flow: &Flow, ended: &mut Ended, fact: &Fact, result: &StepResult) -> Transition {
     let Some(step) = flow.step(&result.step) else { return unmatched(Unmatched::Unknown) };
-    match &result.result {
-        Outcome::Succeeded { .. } if !is_genuine(flow, fact.lineage.run, step, result) => {
+    let kind = Kind::of(&result.result);
+    match kind {
+        Kind::Succeeded | Kind::Exhausted if !is_genuine(flow, fact.lineage.run, step, result) => {
             unmatched(Unmatched::Contradictory)
         }
-        Outcome::Succeeded { .. } if ended.knows(result.activation) => unmatched(Unmatched::Duplicate),
-        Outcome::Succeeded { .. } => late_success(step, ended, fact, result),
-        Outcome::UndoExhausted { .. } => {
+        Kind::Succeeded | Kind::Exhausted if ended.knows(result.activation, kind) => {
+            unmatched(Unmatched::Duplicate)
+        }
+        Kind::Succeeded => late_effect(step, ended, fact, result),
+        Kind::Exhausted if step.undo.as_ref().is_some_and(|undo| undo.also_when_unknown) => {
+            late_effect(step, ended, fact, result)
+        }
+        Kind::UndoExhausted => {
             let (step, activation) = (step.name.clone(), result.activation);
             let mut transition = unmatched(Unmatched::Late);
             transition.actions.insert(0, Action::Flag(Flag::Stuck { step, activation }));
             transition
         }
-        _ => unmatched(Unmatched::Late),
+        Kind::Exhausted | Kind::Rejected | Kind::Undone => unmatched(Unmatched::Late),
     }
 }
 
-fn late_success(step: &Step, ended: &mut Ended, fact: &Fact, result: &StepResult) -> Transition {
-    ended.learn(result.activation);
+/// There is an effect, or may be one, that the outcome does not account for. One undo is enough for both.
+fn late_effect(step: &Step, ended: &mut Ended, fact: &Fact, result: &StepResult) -> Transition {
+    let asked = [Kind::Succeeded, Kind::Exhausted].iter().any(|kind| ended.knows(result.activation, *kind));
+    ended.learn(result.activation, Kind::of(&result.result));
     let mut transition = unmatched(Unmatched::Late);
     transition.changed.head = true;
-    if ended.end == End::Compensated && step.undo.is_some() {
+    if ended.end == End::Compensated && step.undo.is_some() && !asked {
         transition.actions.insert(0, Action::Undo(undo(fact, result)));
     }
     transition
@@ -49,7 +57,7 @@ fn late_success(step: &Step, ended: &mut Ended, fact: &Fact, result: &StepResult
 
 fn undo(fact: &Fact, result: &StepResult) -> Command {
     let inputs = match &result.result {
-        Outcome::Succeeded { inputs, .. } => inputs.clone(),
+        Outcome::Succeeded { inputs, .. } | Outcome::Exhausted { inputs, .. } => inputs.clone(),
         _ => Vec::new(),
     };
     Command {

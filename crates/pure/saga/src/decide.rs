@@ -44,22 +44,30 @@ impl<'a> Run<'a> {
                 self.clear_timer();
                 self.enter(Status::Undoing);
             }
-        } else if self.live.head.completing.is_some() && self.is_well() {
+        } else if self.is_complete() && self.is_well() {
             self.end(End::Completed);
         }
+    }
+
+    /// The completing events are there, as many as it takes.
+    fn is_complete(&self) -> bool {
+        self.flow.completes.is_reached(|event| self.live.head.has_completing(event))
     }
 
     /// Every activation has settled as it should.
     fn is_well(&self) -> bool {
         let well = |a: &Activation| matches!(a.phase, Phase::Succeeded | Phase::Rejected | Phase::Gathering);
-        self.live.activations.values().all(well) && !self.awaits_start()
+        self.live.activations.values().all(well) && self.awaiting_start().next().is_none()
     }
 
-    /// A coordinated step needs a start event that exists and whose own fact is still to come.
-    fn awaits_start(&self) -> bool {
-        let needed = |step: &Step, event: &str| matches!(&step.when, When::All(_)) && step.when.names(event);
-        let mut missing = self.live.head.starts.iter().filter(|start| !start.here);
-        missing.any(|start| self.flow.steps.iter().any(|step| needed(step, &start.event)))
+    /// Coordinated steps that need a start event which exists and whose own fact is still to come.
+    fn awaiting_start(&self) -> impl Iterator<Item = &'a Step> {
+        let flow: &'a Flow = self.flow;
+        let starts = &self.live.head.starts;
+        flow.steps.iter().filter(|step| {
+            matches!(step.when, When::All(_))
+                && starts.iter().any(|start| !start.here && step.when.names(&start.event))
+        })
     }
 
     fn command_ready(&mut self, passed: bool) {
@@ -93,11 +101,10 @@ impl<'a> Run<'a> {
 
     /// An activation other than `id` has not succeeded yet, and may still begin compensation.
     fn may_fail_beside(&self, id: ActivationId) -> bool {
-        self.live.activations.values().any(|other| {
-            other.id != id
-                && matches!(other.phase, Phase::Open | Phase::Exhausted)
-                && self.flow.step(&other.step).is_some_and(|step| self.flow.may_fail(step))
-        })
+        let unsettled = |a: &&Activation| a.id != id && matches!(a.phase, Phase::Open | Phase::Exhausted);
+        let others = self.live.activations.values().filter(unsettled);
+        let mut steps = others.filter_map(|a| self.flow.step(&a.step)).chain(self.awaiting_start());
+        steps.any(|step| self.flow.may_fail(step))
     }
 
     fn command(&mut self, step: &Step, id: ActivationId) {
@@ -179,10 +186,10 @@ impl<'a> Run<'a> {
     fn end(&mut self, end: End) {
         let head = &self.live.head;
         let (ending, cause) = match end {
-            End::Completed => (&self.flow.completes, &head.completing),
-            End::Compensated => (&self.flow.fails, &head.failing),
+            End::Completed => (&self.flow.completes, head.completing.last()),
+            End::Compensated => (&self.flow.fails, head.failing.as_ref()),
         };
-        let (Some(cause), Some(started_at_ms)) = (cause.clone(), head.started_at_ms) else { return };
+        let (Some(cause), Some(started_at_ms)) = (cause.cloned(), head.started_at_ms) else { return };
         let outcome = ending.outcome.clone();
         self.clear_timer();
         self.actions.push(Action::End(Outcome { end, outcome, cause, started_at_ms }));
@@ -199,7 +206,9 @@ impl<'a> Run<'a> {
 
     fn note_stall(&mut self) {
         let head = &self.live.head;
-        let waits = self.live.any(Phase::Open) || self.live.any(Phase::Exhausted) || self.awaits_start();
+        let waits = self.live.any(Phase::Open)
+            || self.live.any(Phase::Exhausted)
+            || self.awaiting_start().next().is_some();
         let stalled = head.status == Status::Running && !head.timer_set && !waits && self.ending.is_none();
         if stalled != head.stalled {
             self.live.head.stalled = stalled;

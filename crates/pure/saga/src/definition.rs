@@ -32,10 +32,21 @@ pub struct Flow {
 /// How a run ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ending {
-    /// Any one of these events leads to it.
+    /// These events lead to it.
     pub events: Vec<String>,
+    /// Any one of them, or all of them together.
+    pub needs: Needs,
     /// Name of the outcome, such as `completed`.
     pub outcome: String,
+}
+
+/// How many of the events of an ending it takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needs {
+    /// Any one of them.
+    Any,
+    /// All of them, in any order.
+    All,
 }
 
 /// How long a run may take, counted from its start event.
@@ -105,6 +116,16 @@ pub enum Exhausted {
     Hold,
     /// Begin compensation.
     Undo,
+}
+
+impl Ending {
+    /// Whether the events that `seen` knows lead to it.
+    pub(crate) fn is_reached(&self, seen: impl Fn(&str) -> bool) -> bool {
+        match self.needs {
+            Needs::Any => self.events.iter().any(|event| seen(event)),
+            Needs::All => !self.events.is_empty() && self.events.iter().all(|event| seen(event)),
+        }
+    }
 }
 
 impl Flow {

@@ -134,8 +134,8 @@ impl<'a> Run<'a> {
             }
         }
         let cause = || Cause::Event { event: event.event.clone(), id: event.id.clone() };
-        if flow.completes.events.contains(&event.event) && self.live.head.completing.is_none() {
-            self.live.head.completing = Some(cause());
+        if flow.completes.events.contains(&event.event) && !self.live.head.has_completing(&event.event) {
+            self.live.head.completing.push(cause());
             self.changed.head = true;
         }
         if flow.fails.events.contains(&event.event) && self.fail(cause()) {
@@ -184,7 +184,7 @@ impl<'a> Run<'a> {
             return false;
         }
         let against = self.pivot(&[Phase::Open, Phase::Exhausted, Phase::Succeeded]);
-        if !self.pivot(&[Phase::Succeeded]) && self.live.head.failing.is_none() {
+        if self.live.head.failing.is_none() {
             self.live.head.failing = Some(cause);
             self.changed.head = true;
         }

@@ -58,9 +58,9 @@ pub struct Head {
     /// The deadline has passed.
     #[n(7)]
     pub overdue: bool,
-    /// The completing event, once it is there.
+    /// The completing events that are there, each name once, in the order in which they came.
     #[n(8)]
-    pub completing: Option<Cause>,
+    pub completing: Vec<Cause>,
     /// What made the run fail, once something did.
     #[n(9)]
     pub failing: Option<Cause>,
@@ -212,8 +212,8 @@ pub struct Ended {
     /// Version of the definition that it followed.
     #[n(2)]
     pub definition_version: u32,
-    /// Four bytes of the ID of each activation whose success is accounted for, the oldest first. A success that is
-    /// not among them is late; one that was crowded out is undone once more, which a participant answers from memory.
+    /// Four bytes for each answer whose effect is accounted for, the oldest first. A success that is not among them is
+    /// late; one that was crowded out is undone once more, which a participant answers from memory.
     #[cbor(n(3), with = "minicbor::bytes")]
     pub known: Vec<u8>,
 }
@@ -248,6 +248,12 @@ impl State {
     }
 }
 
+impl Head {
+    pub(crate) fn has_completing(&self, name: &str) -> bool {
+        self.completing.iter().any(|cause| matches!(cause, Cause::Event { event, .. } if event == name))
+    }
+}
+
 impl Live {
     pub(crate) fn new(lineage: Lineage, traceparent: Option<String>, now_ms: i64) -> Self {
         let head = Head {
@@ -259,7 +265,7 @@ impl Live {
             deadline_ms: None,
             timer_set: false,
             overdue: false,
-            completing: None,
+            completing: Vec::new(),
             failing: None,
             answers: 0,
             stalled: false,
@@ -311,31 +317,37 @@ impl Ended {
     const MARKS_MAX: usize = 10;
 
     pub(crate) fn of(live: &Live, end: End, now_ms: i64) -> Self {
-        let mut succeeded: Vec<_> =
-            live.activations.values().filter(|a| a.seen.has(Kind::Succeeded)).collect();
-        succeeded.sort_by_key(|activation| activation.order);
         let definition_version = live.head.lineage.definition.version;
         let mut ended = Self { end, at_ms: now_ms, definition_version, known: Vec::new() };
-        succeeded.iter().for_each(|activation| ended.learn(activation.id));
+        let mut activations: Vec<_> = live.activations.values().collect();
+        activations.sort_by_key(|activation| activation.order);
+        for activation in activations {
+            if activation.seen.has(Kind::Succeeded) {
+                ended.learn(activation.id, Kind::Succeeded);
+            }
+            if activation.seen.has(Kind::Exhausted) && activation.phase == Phase::Undone {
+                ended.learn(activation.id, Kind::Exhausted);
+            }
+        }
         ended
     }
 
-    /// Whether the success of `activation` is accounted for.
-    pub fn knows(&self, activation: ActivationId) -> bool {
-        self.known.chunks(Self::MARK).any(|mark| mark == Self::mark(&activation))
+    /// Whether what an answer of that kind says of `activation` is accounted for.
+    pub(crate) fn knows(&self, activation: ActivationId, kind: Kind) -> bool {
+        self.known.chunks(Self::MARK).any(|mark| mark == Self::mark(activation, kind))
     }
 
-    pub(crate) fn learn(&mut self, activation: ActivationId) {
+    pub(crate) fn learn(&mut self, activation: ActivationId, kind: Kind) {
         if self.known.len() >= Self::MARK * Self::MARKS_MAX {
             self.known.drain(..Self::MARK);
         }
-        self.known.extend(Self::mark(&activation));
+        self.known.extend(Self::mark(activation, kind));
     }
 
-    /// The ID is a hash, so any of its bytes tell activations apart.
-    fn mark(activation: &ActivationId) -> [u8; Self::MARK] {
-        let [a, b, c, d, ..] = activation.uuid().into_bytes();
-        [a, b, c, d]
+    /// The ID is a hash, so its bytes tell activations apart, and other bytes of it answers of another kind.
+    fn mark(activation: ActivationId, kind: Kind) -> [u8; Self::MARK] {
+        let [a, b, c, d, .., w, x, y, z] = activation.uuid().into_bytes();
+        if kind == Kind::Succeeded { [a, b, c, d] } else { [w, x, y, z] }
     }
 }
 

@@ -5,7 +5,7 @@ mod common;
 use std::collections::BTreeSet;
 
 use common::world::{Manner, World};
-use common::{chain, order, trip};
+use common::{bookings, chain, order, trip};
 use quadrille_saga::Flow;
 
 use Manner::{Exhausts, Redriven, Rejects};
@@ -24,7 +24,7 @@ fn results(world: World<'_>, visited: &mut BTreeSet<Vec<u8>>, results: &mut BTre
         results.insert((world.ends.clone(), undos));
         return;
     }
-    for at in 0..world.mail.len() {
+    for at in world.next() {
         let mut after = world.clone();
         after.deliver(at);
         self::results(after, visited, results);
@@ -102,6 +102,12 @@ fn a_full_hotel_cancels_flight_and_car() {
 #[test]
 fn a_trip_that_is_booked_completes() {
     assert_always(&trip(), &[], &["completed"], &[]);
+}
+
+#[test]
+fn bookings_complete_with_the_last_of_them() {
+    assert_always(&bookings(), &[], &["completed"], &[]);
+    assert_always(&bookings(), &[("car", Rejects)], &["compensated"], &["flight", "hotel"]);
 }
 
 #[test]

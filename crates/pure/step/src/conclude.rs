@@ -4,7 +4,7 @@
 use quadrille_types::dead_letter::{self, DeadLetter, Reason};
 use quadrille_types::envelope::Envelope;
 use quadrille_types::fact::{Body, EventRef, Fact, Outcome, Payload, StepResult};
-use quadrille_types::ids::Action;
+use quadrille_types::ids::{Action, Trigger};
 use quadrille_types::{format, partition};
 
 use crate::plan::Work;
@@ -53,8 +53,32 @@ pub struct Concluded<'a> {
     pub now_ms: i64,
 }
 
+impl Concluded<'_> {
+    /// Whether the activation is known from now on, so that copies of its event are dropped.
+    pub fn is_remembered(&self, spec: &ServiceSpec) -> bool {
+        spec.steps[self.work.step].keeps_ledger && self.work.action == Action::Do && !self.is_garbage()
+    }
+
+    /// Bytes that claim to be a start event and are none. They must neither settle nor use up the activation that a good
+    /// copy sets off.
+    fn is_garbage(&self) -> bool {
+        let unreadable = matches!(self.answer, Answer::Failed { reason: Reason::Undecodable, .. });
+        unreadable && matches!(self.work.trigger, Trigger::Start | Trigger::Record(_))
+    }
+}
+
 /// The records that `concluded` leaves, in the order in which they are to be written.
 pub fn conclude(spec: &ServiceSpec, concluded: Concluded<'_>) -> Vec<OutRecord> {
+    let apart;
+    let concluded = match (&concluded.work.lineage, concluded.is_garbage()) {
+        (Some(lineage), true) => {
+            let trigger = Trigger::Record(concluded.work.origin.to_string());
+            let activation = lineage.run.activation(&spec.steps[concluded.work.step].name, &trigger);
+            apart = Work { activation, trigger, ..concluded.work.clone() };
+            Concluded { work: &apart, ..concluded }
+        }
+        _ => concluded,
+    };
     let step = &spec.steps[concluded.work.step];
     let answer = checked(spec, step, &concluded);
     let mut out = match &answer {
@@ -62,7 +86,7 @@ pub fn conclude(spec: &ServiceSpec, concluded: Concluded<'_>) -> Vec<OutRecord> 
         Answer::Failed { reason, message } => vec![dead(spec, step, &concluded, *reason, message)],
     };
     out.extend(fact(spec, step, &concluded, &answer));
-    if step.keeps_ledger && concluded.work.action == Action::Do {
+    if concluded.is_remembered(spec) {
         out.push(ledger(spec, step, &concluded));
     }
     out
@@ -71,23 +95,19 @@ pub fn conclude(spec: &ServiceSpec, concluded: Concluded<'_>) -> Vec<OutRecord> 
 /// The answer, or what is wrong with it.
 fn checked(spec: &ServiceSpec, step: &StepSpec, concluded: &Concluded<'_>) -> Answer {
     let action = concluded.work.action;
-    let (emitted, allowed, keyword) = match &concluded.answer {
-        Answer::Succeeded(emitted) => (emitted, step.emits(action), "emits"),
-        Answer::Rejected(emitted) => {
-            (emitted, Some(&step.rejects).filter(|_| action == Action::Do), "rejects")
-        }
+    let (emitted, expected, what) = match &concluded.answer {
+        Answer::Succeeded(emitted) => (emitted, step.emits(action), "success"),
+        Answer::Rejected(emitted) => (emitted, step.rejects(action), "rejection"),
         Answer::Failed { .. } => return concluded.answer.clone(),
     };
     let failed = |reason, message| Answer::Failed { reason, message };
-    let Some(allowed) = allowed else {
-        return failed(Reason::Undeclared, format!("step {} cannot answer {action} with this", step.name));
-    };
-    if let Some(stranger) = emitted.iter().find(|e| !allowed.contains(&e.event)) {
+    let names: Vec<&str> = emitted.iter().map(|e| e.event.as_str()).collect();
+    if !expected.is_some_and(|expected| expected.are(&names)) {
+        let answered = if names.is_empty() { "no event".to_owned() } else { names.join(", ") };
+        let expected = expected.map_or_else(|| "none is declared".to_owned(), ToString::to_string);
         let message = format!(
-            "the handler of step {} returned {}, which is not among what it {keyword}: {}",
-            step.name,
-            stranger.event,
-            allowed.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
+            "the {action} handler of step {} answered its {what} with {answered}; the topology says: {expected}",
+            step.name
         );
         return failed(Reason::Undeclared, message);
     }
@@ -205,7 +225,7 @@ fn dead(
     let letter = DeadLetter {
         origin: concluded.work.origin.clone(),
         origin_time_ms: concluded.work.origin_time_ms,
-        group: spec.names.group(&spec.service),
+        group: spec.group(),
         step: step.name.clone(),
         activation: Some(concluded.work.activation),
         action: concluded.work.action,

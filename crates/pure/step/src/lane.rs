@@ -164,7 +164,6 @@ impl Lane {
                     let concluded = Concluded { record: &record, work: &work, answer, attempts: 0, now_ms };
                     pending.slots[slot] = conclude(&self.spec, concluded);
                 }
-                Planned::Run(work) if !self.is_new(&work, partition.partition) => self.counts.duplicates += 1,
                 Planned::Run(work) => {
                     pending.unfinished += 1;
                     let key = work.correlation_id.clone();
@@ -179,9 +178,18 @@ impl Lane {
         }
     }
 
-    /// The next activation that may be given to its handler.
+    /// The next activation that may be given to its handler. A copy of one that is known by now is dropped; while the
+    /// first copy is in work its copies wait behind it, since it may turn out to be no event at all.
     pub fn start(&mut self) -> Option<Task> {
-        self.schedules.iter_mut().find_map(Schedule::start).map(|(_, task)| task)
+        while let Some((key, task)) = self.schedules.iter_mut().find_map(Schedule::start) {
+            if !self.is_known(&task) {
+                return Some(task);
+            }
+            self.counts.duplicates += 1;
+            self.schedules[task.work.step].done(&key);
+            self.settle(&task, Vec::new());
+        }
+        None
     }
 
     /// A handler has answered.
@@ -191,14 +199,13 @@ impl Lane {
             return;
         }
         let concluded = Concluded { record: &task.record, work: &task.work, answer, attempts, now_ms };
-        let out = conclude(&self.spec, concluded);
-        let Some(held) = self.held.get_mut(&task.partition()) else { return };
-        let offset = task.record.position.offset;
-        if let Some(mut pending) = held.pending.remove(&offset) {
-            pending.slots[task.slot] = out;
-            pending.unfinished -= 1;
-            held.settle(offset, pending);
+        if concluded.is_remembered(&self.spec)
+            && let Some(ledger) = self.ledgers.get_mut(&task.ledger())
+        {
+            ledger.insert(task.work.activation);
         }
+        let out = conclude(&self.spec, concluded);
+        self.settle(task, out);
     }
 
     /// Whether [`collect`](Self::collect) would give something.
@@ -240,12 +247,20 @@ impl Lane {
         std::mem::take(&mut self.counts)
     }
 
-    fn is_new(&mut self, work: &Work, partition: i32) -> bool {
-        if work.action == Action::Undo || !self.spec.steps[work.step].keeps_ledger {
-            return true;
+    fn is_known(&self, task: &Task) -> bool {
+        task.work.action == Action::Do
+            && self.ledgers.get(&task.ledger()).is_some_and(|ledger| ledger.knows(&task.work.activation))
+    }
+
+    /// A task leaves `out`; with the last of its record's tasks the record is finished.
+    fn settle(&mut self, task: &Task, out: Vec<OutRecord>) {
+        let Some(held) = self.held.get_mut(&task.partition()) else { return };
+        let offset = task.record.position.offset;
+        if let Some(mut pending) = held.pending.remove(&offset) {
+            pending.slots[task.slot] = out;
+            pending.unfinished -= 1;
+            held.settle(offset, pending);
         }
-        let id = LedgerId { step: work.step, partition };
-        self.ledgers.get_mut(&id).is_none_or(|ledger| ledger.insert(work.activation))
     }
 }
 
@@ -260,6 +275,10 @@ impl Held {
 }
 
 impl Task {
+    fn ledger(&self) -> LedgerId {
+        LedgerId { step: self.work.step, partition: self.record.position.partition }
+    }
+
     fn partition(&self) -> Partition {
         Partition::new(self.record.position.topic.clone(), self.record.position.partition)
     }

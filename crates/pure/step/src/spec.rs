@@ -1,6 +1,7 @@
 //! What a service must know of the topology to run its steps: plain data, lowered from the compiled file.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use quadrille_types::Definition;
 use quadrille_types::ids::Action;
@@ -15,6 +16,8 @@ pub struct ServiceSpec {
     pub names: Names,
     /// Name of the service.
     pub service: String,
+    /// What is promised about the records of its steps.
+    pub guarantee: Guarantee,
     /// The definition that runs.
     pub definition: Definition,
     /// Partitions of the facts topics and of everything else that is keyed by saga.
@@ -25,6 +28,25 @@ pub struct ServiceSpec {
     pub events: BTreeMap<String, EventSpec>,
     /// The steps of this service.
     pub steps: Vec<StepSpec>,
+}
+
+/// What is promised about the records of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Guarantee {
+    /// Outputs and position in one transaction.
+    ExactlyOnce,
+    /// Outputs acknowledged before the position is stored: a crash may repeat them, with the same IDs.
+    AtLeastOnce,
+}
+
+impl Guarantee {
+    /// The consumer group of those steps of `service` that promise this: each guarantee has a group of its own.
+    pub fn group(self, names: &Names, service: &str) -> String {
+        match self {
+            Self::ExactlyOnce => names.group(service),
+            Self::AtLeastOnce => names.group(&format!("{service}.at-least-once")),
+        }
+    }
 }
 
 /// One event.
@@ -61,11 +83,11 @@ pub struct StepSpec {
     /// Partitions of its control topic, its ledger and its dead-letter topic: those of its input.
     pub partitions: u32,
     /// Events of success.
-    pub emits: BTreeSet<String>,
+    pub emits: Emits,
     /// Events of a business failure.
-    pub rejects: BTreeSet<String>,
+    pub rejects: Emits,
     /// Events of the compensation; none when there is no compensation.
-    pub undo_emits: Option<BTreeSet<String>>,
+    pub undo_emits: Option<Emits>,
     /// Tries in place.
     pub retry: Policy,
     /// Longest that one attempt may take, in ms.
@@ -74,21 +96,81 @@ pub struct StepSpec {
     pub concurrency: usize,
     /// Events whose values travel in facts, since a join or a compensation needs them.
     pub carries: BTreeSet<String>,
-    /// Whether foreign producers can repeat its trigger, so that it keeps a ledger.
+    /// Whether its trigger can come twice, from a foreign producer or a step that is at least once: it keeps a ledger.
     pub keeps_ledger: bool,
 }
 
+/// The events that an answer must have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Emits {
+    /// Exactly one of these; nothing if there are none.
+    OneOf(BTreeSet<String>),
+    /// Each of these, once.
+    Each(BTreeSet<String>),
+}
+
+impl Emits {
+    /// Exactly one of `names`.
+    pub fn one_of<S: Into<String>>(names: impl IntoIterator<Item = S>) -> Self {
+        Self::OneOf(names.into_iter().map(Into::into).collect())
+    }
+
+    /// All names.
+    pub fn names(&self) -> &BTreeSet<String> {
+        let (Self::OneOf(names) | Self::Each(names)) = self;
+        names
+    }
+
+    /// Whether `emitted`, in any order, is such an answer.
+    pub fn are(&self, emitted: &[&str]) -> bool {
+        let known = emitted.iter().all(|name| self.names().contains(*name));
+        let count = match self {
+            Self::OneOf(names) => usize::from(!names.is_empty()),
+            Self::Each(names) => names.len(),
+        };
+        let distinct: BTreeSet<_> = emitted.iter().collect();
+        known && emitted.len() == count && distinct.len() == count
+    }
+}
+
+impl fmt::Display for Emits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.names().iter().map(String::as_str).collect();
+        match self {
+            Self::OneOf(names) if names.is_empty() => f.write_str("no event"),
+            Self::OneOf(_) => write!(f, "one of {}", names.join(", ")),
+            Self::Each(_) => write!(f, "each of {}", names.join(", ")),
+        }
+    }
+}
+
 impl StepSpec {
-    /// What `action` may emit when it succeeds.
-    pub fn emits(&self, action: Action) -> Option<&BTreeSet<String>> {
+    /// What `action` emits when it succeeds.
+    pub fn emits(&self, action: Action) -> Option<&Emits> {
         match action {
             Action::Do => Some(&self.emits),
             Action::Undo => self.undo_emits.as_ref(),
         }
     }
+
+    /// What `action` emits when it is refused for business reasons. A compensation has no such right.
+    pub fn rejects(&self, action: Action) -> Option<&Emits> {
+        (action == Action::Do && !self.rejects.names().is_empty()).then_some(&self.rejects)
+    }
+
+    /// Every event that the step may emit.
+    pub fn events(&self) -> impl Iterator<Item = &String> {
+        let undo = self.undo_emits.iter().flat_map(Emits::names);
+        self.emits.names().iter().chain(self.rejects.names()).chain(undo)
+    }
 }
 
 impl ServiceSpec {
+    /// Its consumer group.
+    pub fn group(&self) -> String {
+        self.guarantee.group(&self.names, &self.service)
+    }
+
     /// Topics that the service reads: those of its steps' events and its steps' control topics.
     pub fn inputs(&self) -> BTreeMap<String, u32> {
         let mut topics = BTreeMap::new();

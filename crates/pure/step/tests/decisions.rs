@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use quadrille_step::conclude::{Answer, Concluded, Emitted, conclude};
 use quadrille_step::plan::{Planned, Work, plan};
 use quadrille_step::retry::Policy;
-use quadrille_step::spec::{EventSpec, Owner, ServiceSpec, StepSpec};
+use quadrille_step::spec::{Emits, EventSpec, Guarantee, Owner, ServiceSpec, StepSpec};
 
 use quadrille_types::command::Command;
 use quadrille_types::dead_letter::Reason;
@@ -37,9 +37,9 @@ fn charge() -> StepSpec {
         name: "charge".into(),
         listens_to: Some("OrderPlaced".into()),
         partitions: PARTITIONS,
-        emits: names(&["PaymentTaken"]),
-        rejects: names(&["CardDeclined"]),
-        undo_emits: Some(names(&["PaymentRefunded"])),
+        emits: Emits::one_of(["PaymentTaken"]),
+        rejects: Emits::one_of(["CardDeclined"]),
+        undo_emits: Some(Emits::one_of(["PaymentRefunded"])),
         retry: Policy { tries: 3, wait_min_ms: 10, wait_max_ms: 20 },
         timeout_ms: 1_000,
         concurrency: 8,
@@ -59,6 +59,7 @@ fn spec() -> ServiceSpec {
     ServiceSpec {
         names: Names::new("shop"),
         service: "payment".into(),
+        guarantee: Guarantee::ExactlyOnce,
         definition: Definition { version: 7, hash: "c0ffee".into() },
         saga_partitions: 8,
         record_bytes_max: 1_000,
@@ -289,4 +290,25 @@ fn a_command_is_obeyed_and_answered() {
     assert!(matches!(fact_in(&out), Outcome::Undone { .. }));
     let refused = answered(&record, Answer::Rejected(Vec::new()));
     assert!(matches!(fact_in(&refused), Outcome::UndoExhausted { reason: Reason::Undeclared, .. }));
+}
+
+#[test]
+fn an_answer_has_the_events_that_the_topology_says() {
+    let one = Emits::one_of(["A", "B"]);
+    let each = Emits::Each(names(&["A", "B"]));
+    let none = Emits::one_of::<String>([]);
+    let cases: [(&Emits, &[&str], bool); 9] = [
+        (&one, &["A"], true),
+        (&one, &["A", "B"], false),
+        (&one, &[], false),
+        (&one, &["C"], false),
+        (&each, &["B", "A"], true),
+        (&each, &["A"], false),
+        (&each, &["A", "A"], false),
+        (&none, &[], true),
+        (&none, &["A"], false),
+    ];
+    for (emits, answer, right) in cases {
+        assert_eq!(emits.are(answer), right, "{answer:?} for {emits}");
+    }
 }

@@ -6,6 +6,7 @@ mod loops;
 mod misplaced;
 mod outcomes;
 mod partitions;
+mod races;
 mod reach;
 mod runs;
 mod undo;
@@ -16,13 +17,13 @@ use crate::mesh::Mesh;
 use crate::yaml::Node;
 
 /// What every pass reads.
-pub(crate) struct Checked<'m> {
+pub(crate) struct Subject<'m> {
     pub(crate) mesh: &'m Mesh,
     pub(crate) flow: Flow,
     root: &'m Node,
 }
 
-impl Checked<'_> {
+impl Subject<'_> {
     /// The place of a step's field; of the step's name if it isn't written.
     fn step(&self, step: &str, field: &str) -> Span {
         self.root.place(&["steps", step, field])
@@ -58,16 +59,20 @@ impl Checked<'_> {
 
 /// Checks the flow of a mesh whose names are all known.
 pub(crate) fn check(root: &Node, mesh: &Mesh, report: &mut Report) {
-    let checked = Checked { mesh, flow: Flow::of(mesh), root };
-    events::check(&checked, report);
-    partitions::check(&checked, report);
-    misplaced::check(&checked, report);
-    outcomes::check_roles(&checked, report);
-    let reachable = reach::check(&checked, report);
-    if loops::check(&checked, &reachable, report) {
+    let subject = Subject { mesh, flow: Flow::of(mesh), root };
+    events::check(&subject, report);
+    partitions::check(&subject, report);
+    misplaced::check(&subject, report);
+    let roles_are_clear = outcomes::check_roles(&subject, report);
+    let reachable = reach::check(&subject, report);
+    let loops = loops::check(&subject, &reachable, report);
+    if loops || reachable.len() < mesh.steps.len() {
         return;
     }
-    joins::check(&checked, report);
-    undo::check(&checked, report);
-    outcomes::check(&checked, report);
+    // What can't come to an end because of these is not told again.
+    let joins_can_complete = joins::check(&subject, report);
+    undo::check(&subject, report);
+    if joins_can_complete && roles_are_clear {
+        outcomes::check(&subject, report);
+    }
 }

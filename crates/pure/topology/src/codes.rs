@@ -99,6 +99,9 @@ codes! {
         "The field takes one of a few words, and this is none of them.";
     BAD_URL = "Q0113", "impossible URL",
         "An HTTP handler is called at an absolute URL that begins with `http://` or `https://` and names a host.";
+    TOO_MANY = "Q0114", "too many",
+        "A file may declare 1000 events, 300 steps and 100 sagas, and a list may name 100 events. The checks look \
+         at all of them together. Put independent flows into files of their own.";
 
     UNKNOWN_EVENT = "Q0201", "unknown event",
         "A step or a saga names an event that is not declared under `events`. Every event is declared once, with \
@@ -199,6 +202,10 @@ codes! {
     #[warning]
     UNDO_AFTER_PIVOT = "Q0316", "an undo that never runs",
         "The step runs only after the pivot, from which on nothing is undone. Its `undo` has no effect.";
+    RACE = "Q0317", "an end that a failure can overtake",
+        "The saga can complete although a step that can fail it has not ended. Whether the run counts as completed \
+         or as failed would depend on which comes first. Let completion wait for the step's success: with \
+         `completes: { all: [...] }`, or with a step that waits for both.";
 }
 
 /// The explanation of a code such as `Q0103`; letters may be lower case.

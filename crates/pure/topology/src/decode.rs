@@ -10,6 +10,7 @@ mod values;
 
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Report};
+use crate::schemas::Limits;
 use crate::source::TopologySource;
 use crate::yaml::{Kind, Node};
 
@@ -39,5 +40,23 @@ pub(crate) fn decode(root: &Node, report: &mut Report) -> Option<TopologySource>
         sagas: fields.entries("sagas", values::name_text, sagas::saga),
     };
     fields.close(&["processes", "states", "versions", "external"]);
-    source.quadrille.is_some().then_some(source)
+    let is_small = check_counts(root, &source, report);
+    (source.quadrille.is_some() && is_small).then_some(source)
+}
+
+/// The checks look at all steps and events together; `false` if there are too many for that.
+fn check_counts(root: &Node, source: &TopologySource, report: &mut Report) -> bool {
+    let counts = [
+        ("events", source.events.0.len(), Limits::EVENTS_MAX),
+        ("steps", source.steps.0.len(), Limits::STEPS_MAX),
+        ("sagas", source.sagas.0.len(), Limits::SAGAS_MAX),
+    ];
+    let mut good = true;
+    for (what, count, max) in counts.into_iter().filter(|(_, count, max)| count > max) {
+        good = false;
+        let message = format!("the file declares {count} {what}, more than {max}");
+        let help = "put independent flows into files of their own";
+        report.add(Diagnostic::new(codes::TOO_MANY, root.place(&[what]), message).help(help));
+    }
+    good
 }

@@ -117,6 +117,11 @@ impl Report {
         }
     }
 
+    /// Whether further diagnostics are only counted, so that they needn't be worked out.
+    pub(crate) fn is_full(&self) -> bool {
+        self.diagnostics.len() >= DIAGNOSTICS_MAX
+    }
+
     /// Says that something is missing without which the flow can't be judged, so that the flow checks would
     /// report the consequences of a mistake as further mistakes.
     pub(crate) fn flow_is_unknown(&mut self) {

@@ -1,5 +1,9 @@
 //! From the compiled mesh to what runs: each consumer of the mesh has its own small view of it.
 
+mod flow;
+mod provision;
 mod service;
 
-pub use service::{SAGA_PARTITIONS, definition, service_spec};
+pub use flow::flow;
+pub use provision::{FirstPosition, Topic, first_positions, topics};
+pub use service::{SAGA_PARTITIONS, definition, service_specs, step_partitions};

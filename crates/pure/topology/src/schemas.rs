@@ -44,6 +44,14 @@ impl Limits {
     pub const DEADLINE_MS_MIN: u64 = 1000;
     /// Deadline of a saga at most: 10 years.
     pub const DEADLINE_MS_MAX: u64 = 10 * 365 * 24 * 3600 * 1000;
-    /// Executions of a saga that are tried before the proof is given up (and the file refused).
-    pub const PATHS_MAX: usize = 20_000;
+    /// Events of a file.
+    pub const EVENTS_MAX: usize = 1000;
+    /// Steps of a file.
+    pub const STEPS_MAX: usize = 300;
+    /// Sagas of a file.
+    pub const SAGAS_MAX: usize = 100;
+    /// Names in one list.
+    pub const NAMES_MAX: usize = 100;
+    /// Moments in the runs of one saga that are looked at before the proof is given up (and the file refused).
+    pub const MOMENTS_MAX: usize = 100_000;
 }

@@ -1,9 +1,9 @@
 //! What is written: the file as spanned structs, before names are resolved and defaults filled in. The JSON Schema
 //! of the file is derived from these structs, so their doc comments are what an editor shows.
 
-use std::borrow::Cow;
+mod shapes;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::JsonSchema;
 
 use crate::diagnostic::{Span, Spanned};
 use crate::mesh::{Again, Correlation, Guarantee, Identity, Partitioner, StartAt, Then};
@@ -24,17 +24,22 @@ pub(crate) struct TopologySource {
     /// Folder of the schema files, relative to this file. Default: the folder of this file.
     pub(crate) schemas: Option<Spanned<String>>,
     /// Settings for all steps and sagas that don't have their own.
+    #[schemars(default)]
     pub(crate) defaults: DefaultsSource,
     /// Settings of topics; a topic that isn't listed has the defaults.
+    #[schemars(default)]
     pub(crate) topics: Entries<TopicSource>,
     /// The events of the mesh by name; the name is the event's CloudEvents type.
     #[schemars(required)]
     pub(crate) events: Entries<EventSource>,
     /// Named retry policies.
+    #[schemars(default)]
     pub(crate) retries: Entries<RetrySource>,
     /// The steps by name.
+    #[schemars(default)]
     pub(crate) steps: Entries<StepSource>,
     /// The sagas by name.
+    #[schemars(default)]
     pub(crate) sagas: Entries<SagaSource>,
 }
 
@@ -61,6 +66,7 @@ pub(crate) struct TopicSource {
     /// `unknown` makes the mesh re-key what it reads, so that order and recognition of duplicates hold.
     pub(crate) partitioner: Option<Spanned<Partitioner>>,
     /// Further settings of the topic as Kafka names them.
+    #[schemars(default)]
     pub(crate) settings: Entries<Spanned<Setting>>,
 }
 
@@ -147,7 +153,8 @@ pub(crate) struct StepSource {
     /// Records handled at the same time per instance; those of one key stay in order. Default: 16.
     #[schemars(range(min = 1, max = 1000))]
     pub(crate) concurrency: Option<Spanned<u64>>,
-    /// Where the step starts reading its topic when it is new.
+    /// Where the step starts reading its topic when it is new. Must be said, here or under `defaults`, if others
+    /// publish to the topic too; a topic of the mesh alone is read from its beginning.
     pub(crate) from: Option<Spanned<FromSource>>,
     /// From here on the saga only goes forward.
     pub(crate) pivot: Option<Spanned<bool>>,
@@ -227,10 +234,12 @@ pub(crate) struct SagaSource {
     /// Events that fail it: what was done is undone.
     pub(crate) fails: Option<Names>,
     /// Names of the outcomes.
+    #[schemars(default)]
     pub(crate) outcomes: OutcomesSource,
     /// When the saga is given up.
     pub(crate) deadline: Option<DeadlineSource>,
-    /// Where the coordinator starts reading the topics of foreign events when the saga is new.
+    /// Where the coordinator starts reading the topics of foreign events when the saga is new. Must be said, here or
+    /// under `defaults`, if the saga knows foreign events.
     pub(crate) from: Option<Spanned<FromSource>>,
 }
 
@@ -308,98 +317,4 @@ impl Names {
     pub(crate) fn spans(&self) -> impl Iterator<Item = (&str, Span)> {
         self.names.iter().map(|n| (n.value.as_str(), n.span))
     }
-}
-
-// === JSON Schema of the types that serde shapes don't describe ===
-
-impl<T: JsonSchema> JsonSchema for Spanned<T> {
-    fn inline_schema() -> bool {
-        true
-    }
-    fn schema_name() -> Cow<'static, str> {
-        T::schema_name()
-    }
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        generator.subschema_for::<T>()
-    }
-}
-
-impl<T: JsonSchema> JsonSchema for Entries<T> {
-    fn inline_schema() -> bool {
-        true
-    }
-    fn schema_name() -> Cow<'static, str> {
-        format!("Entries_{}", T::schema_name()).into()
-    }
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let value = generator.subschema_for::<T>();
-        json_schema!({ "type": "object", "additionalProperties": value })
-    }
-}
-
-macro_rules! schema_of {
-    ($($type:ty, $name:literal => |$generator:ident| $schema:expr;)*) => {
-        $(impl JsonSchema for $type {
-            fn schema_name() -> Cow<'static, str> {
-                $name.into()
-            }
-            fn json_schema($generator: &mut SchemaGenerator) -> Schema {
-                $schema
-            }
-        })*
-    };
-}
-
-schema_of! {
-    Names, "Names" => |_g| json_schema!({
-        "description": "One event, or any one of a list.",
-        "anyOf": [
-            { "type": "string" },
-            { "type": "array", "items": { "type": "string" }, "minItems": 1, "uniqueItems": true },
-        ],
-    });
-    TriggerSource, "Trigger" => |g| {
-        let names = g.subschema_for::<Names>();
-        json_schema!({
-            "description": "One event, or `all` of several.",
-            "anyOf": [
-                { "type": "string" },
-                { "type": "object", "properties": { "all": names }, "required": ["all"], "additionalProperties": false },
-            ],
-        })
-    };
-    Group, "Group" => |g| {
-        let names = g.subschema_for::<Names>();
-        json_schema!({
-            "description": "An event, any one of a list, or `all` of several.",
-            "anyOf": [
-                names,
-                { "type": "object", "properties": { "all": names }, "required": ["all"], "additionalProperties": false },
-            ],
-        })
-    };
-    RetryRef, "Retry" => |g| {
-        let policy = g.subschema_for::<RetrySource>();
-        json_schema!({ "description": "A policy of `retries` by name, or written out.", "anyOf": [{ "type": "string" }, policy] })
-    };
-    ExhaustedSource, "Exhausted" => |_g| json_schema!({
-        "description": "`hold`: flagged for a person, the saga's clock runs. `undo`: the saga fails. `emit`: a business event follows.",
-        "anyOf": [
-            { "enum": ["hold", "undo"] },
-            { "type": "object", "properties": { "emit": { "type": "string" } }, "required": ["emit"], "additionalProperties": false },
-        ],
-    });
-    Millis, "Duration" => |_g| json_schema!({
-        "description": "A whole number and a unit: 100ms, 5s, 15m, 12h, 60d.",
-        "type": "string", "pattern": "^[0-9]+(ms|s|m|h|d)$",
-    });
-    MillisRange, "DurationRange" => |_g| json_schema!({
-        "description": "Two durations, such as 100ms..2s, or one for both.",
-        "type": "string", "pattern": "^[0-9]+(ms|s|m|h|d)( *\\.\\. *[0-9]+(ms|s|m|h|d))?$",
-    });
-    FromSource, "From" => |_g| json_schema!({
-        "description": "`earliest`, `now`, or an RFC 3339 time.",
-        "anyOf": [{ "enum": ["earliest", "now"] }, { "type": "string", "format": "date-time" }],
-    });
-    Setting, "Setting" => |_g| json_schema!({ "type": ["string", "number", "boolean"] });
 }

@@ -44,7 +44,8 @@ impl Node {
     pub(crate) fn described(&self) -> String {
         match &self.kind {
             Kind::Scalar { text, plain: true } if is_null(text) => "nothing".into(),
-            Kind::Scalar { text, .. } => format!("`{}`", shorten(text)),
+            Kind::Scalar { text, plain: true } => format!("`{}`", shorten(text)),
+            Kind::Scalar { text, plain: false } => format!("the text \"{}\"", shorten(text)),
             Kind::List(_) => "a list".into(),
             Kind::Map(_) => "a mapping".into(),
         }
@@ -57,6 +58,11 @@ impl Node {
     /// The place of the deepest node along `path` that the file has.
     pub(crate) fn place(&self, path: &[&str]) -> Span {
         self.walk(path).0
+    }
+
+    /// Whether the file has a node at `path`.
+    pub(crate) fn has(&self, path: &[&str]) -> bool {
+        self.walk(path).1.is_some()
     }
 
     /// The place of the scalar `text` below `path`; without one, the place of `path`.

@@ -84,6 +84,9 @@ pub(super) fn a_schema_is_tested_without_being_registered(c: &Context) -> Result
         ensure!(test(c, &subject, version, &ints(&["a", "b?"]))?, "good against {version:?}");
         ensure!(!test(c, &subject, version, &ints(&["a", "b"]))?, "bad against {version:?}");
     }
+    // The Python client writes its flags like this.
+    let path = format!("/compatibility/subjects/{subject}/versions/latest?normalize=False&verbose=False");
+    c.post(&path, &json!({ "schema": ints(&["a"]).to_string() }))?.ok()?;
     let versions = c.get(&format!("/subjects/{subject}/versions"))?.ok()?;
     ensure!(versions == json!([1]), "{versions}");
     Ok(())

@@ -53,10 +53,9 @@ impl<T: DeserializeOwned> FromRequest<Arc<Service>> for Json<T> {
         if bytes.is_empty() {
             return Err(refuse(422, "the request has no body"));
         }
-        serde_json::from_slice(&bytes).map(Json).map_err(|e| match e.classify() {
-            serde_json::error::Category::Data => refuse(422, e),
-            _ => refuse(400, format!("the body is not JSON: {e}")),
-        })
+        let json: Value =
+            serde_json::from_slice(&bytes).map_err(|e| refuse(400, format!("the body is not JSON: {e}")))?;
+        serde_json::from_value(json).map(Json).map_err(|e| refuse(422, e))
     }
 }
 

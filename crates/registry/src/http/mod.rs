@@ -76,17 +76,29 @@ async fn wrong_method() -> Error {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct Flags {
+    #[serde(deserialize_with = "flag")]
     deleted: bool,
+    #[serde(deserialize_with = "flag")]
     deleted_only: bool,
+    #[serde(deserialize_with = "flag")]
     permanent: bool,
+    #[serde(deserialize_with = "flag")]
     verbose: bool,
+    #[serde(deserialize_with = "flag")]
     default_to_global: bool,
+    #[serde(deserialize_with = "flag")]
     fetch_max_id: bool,
+    #[serde(deserialize_with = "flag")]
     latest_only: bool,
     subject: Option<String>,
     subject_prefix: Option<String>,
     offset: usize,
     limit: Option<i64>,
+}
+
+/// As the original reads them: `true` in any case (the Python client sends `True`), anything else is false.
+fn flag<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    String::deserialize(deserializer).map(|text| text.eq_ignore_ascii_case("true"))
 }
 
 impl Flags {

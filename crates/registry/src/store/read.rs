@@ -129,8 +129,8 @@ impl State {
         let mut all = Vec::new();
         for name in self.subjects(Scope::All, prefix) {
             let in_scope = self.versions(name).filter(|(_, version)| scope.has(*version));
-            let found = in_scope.filter_map(|(number, version)| self.found(name, number, version).ok());
-            if latest_only { all.extend(found.last()) } else { all.extend(found) }
+            let mut found = in_scope.filter_map(|(number, version)| self.found(name, number, version).ok());
+            if latest_only { all.extend(found.next_back()) } else { all.extend(found) }
         }
         all
     }

@@ -65,7 +65,7 @@ pub(crate) fn is_tagged(union: &UnionSchema, names: &Names<'_>) -> bool {
 }
 
 /// A branch's name: its full name, or its Avro type.
-pub(crate) fn tag<'s>(branch: &'s Schema) -> &'s str {
+pub(crate) fn tag(branch: &Schema) -> &str {
     if let Some(name) = branch.name() {
         return name.as_ref();
     }

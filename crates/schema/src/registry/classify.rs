@@ -43,7 +43,7 @@ fn answered(status: u16, code: u32, message: String, url: &str, about: About<'_>
     match (status, code, about) {
         (401 | 403, ..) => RegistryError::Unauthorized { url, status },
         (408 | 429 | 500.., ..) => RegistryError::Unavailable { url, status, code, message },
-        (404, 40403 | 40401 | 40402, About::Id(id)) => RegistryError::UnknownId { url, id },
+        (404, 40401..=40403, About::Id(id)) => RegistryError::UnknownId { url, id },
         (409, 409, About::Subject(subject)) => {
             RegistryError::Incompatible { subject: subject.to_owned(), message }
         }

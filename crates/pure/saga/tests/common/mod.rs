@@ -3,7 +3,9 @@
 
 pub mod world;
 
-use quadrille_saga::definition::{Compensation, Deadline, Ending, Exhausted, Flow, Step, Then, Undo, When};
+use quadrille_saga::definition::{
+    Compensation, Deadline, Ending, Exhausted, Flow, Needs, Step, Then, Undo, When,
+};
 use quadrille_saga::transition::{Action, Flag, Outcome as End};
 use quadrille_saga::{State, next};
 use quadrille_types::dead_letter::Reason;
@@ -15,7 +17,11 @@ use quadrille_types::journal::{Input, Timer, TimerKind};
 pub const MINUTE_MS: i64 = 60_000;
 
 pub fn flow(name: &str, starts: &str, completes: &[&str], fails: &[&str], steps: Vec<Step>) -> Flow {
-    let ending = |events: &[&str], outcome: &str| Ending { events: names(events), outcome: outcome.into() };
+    let ending = |events: &[&str], outcome: &str| Ending {
+        events: names(events),
+        needs: Needs::Any,
+        outcome: outcome.into(),
+    };
     Flow {
         name: name.into(),
         definition: Definition { version: 7, hash: "c0ffee".into() },
@@ -99,6 +105,15 @@ pub fn trip() -> Flow {
     flow("trip", "TripBooked", &["TripConfirmed"], &["FlightFull", "HotelFull", "NoCar"], steps)
 }
 
+/// Three bookings beside each other; the trip is complete with the last of them.
+pub fn bookings() -> Flow {
+    let mut flow = trip();
+    flow.steps.pop();
+    flow.completes.events = names(&["FlightBooked", "HotelBooked", "CarBooked"]);
+    flow.completes.needs = Needs::All;
+    flow
+}
+
 /// One after the other, all choreographed.
 pub fn chain() -> Flow {
     let steps = vec![
@@ -107,6 +122,16 @@ pub fn chain() -> Flow {
         step("third", seen("Two"), &["Three"], &["NotThree"]).undo(),
     ];
     flow("chain", "Begun", &["Three"], &["NotOne", "NotTwo", "NotThree"], steps)
+}
+
+/// Reserve, then a pivot that can refuse, then a last step that only goes forward.
+pub fn food() -> Flow {
+    let steps = vec![
+        step("ticket", seen("OrderPlaced"), &["TicketCreated"], &["Closed"]).undo(),
+        step("authorize", seen("TicketCreated"), &["Authorized"], &["Declined"]).pivot(),
+        step("approve", seen("Authorized"), &["Approved"], &["Odd"]),
+    ];
+    flow("food", "OrderPlaced", &["Approved"], &["Closed", "Declined", "Odd", "Cancelled"], steps)
 }
 
 pub fn lineage(flow: &Flow) -> Lineage {

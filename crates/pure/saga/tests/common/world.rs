@@ -34,6 +34,7 @@ pub struct Letter {
     pub fact: Fact,
     pub left: u8,
     delivered: bool,
+    number: usize,
 }
 
 #[derive(Clone)]
@@ -43,12 +44,15 @@ pub struct World<'a> {
     copies: u8,
     pub state: Option<State>,
     pub mail: Vec<Letter>,
+    put_so_far: usize,
     pub journal: Vec<Entry>,
     pub ends: Vec<String>,
     pub undos: Vec<String>,
     pub timer: Option<Timer>,
     records: BTreeMap<Key, Vec<u8>>,
     ran: BTreeSet<ActivationId>,
+    /// Redriven, or set off by a redriven one: their answers may come after the run has given up.
+    late: BTreeSet<ActivationId>,
     /// Activations with a known effect, in the order of their answers, and those that may have one.
     done: Vec<ActivationId>,
     unknown: BTreeSet<ActivationId>,
@@ -65,12 +69,14 @@ impl<'a> World<'a> {
             copies,
             state: None,
             mail: Vec::new(),
+            put_so_far: 0,
             journal: Vec::new(),
             ends: Vec::new(),
             undos: Vec::new(),
             timer: None,
             records: BTreeMap::new(),
             ran: BTreeSet::new(),
+            late: BTreeSet::new(),
             done: Vec::new(),
             unknown: BTreeSet::new(),
             undoing: None,
@@ -78,27 +84,30 @@ impl<'a> World<'a> {
         };
         let start = event(&flow.starts[0], "start");
         world.put(fact(flow, Body::Started(start.clone())));
-        world.in_log(&start);
+        world.in_log(&start, false);
         world
     }
 
     fn put(&mut self, fact: Fact) {
-        self.mail.push(Letter { fact, left: self.copies, delivered: false });
+        self.put_so_far += 1;
+        let (left, number) = (self.copies, self.put_so_far);
+        self.mail.push(Letter { fact, left, delivered: false, number });
     }
 
-    fn in_log(&mut self, event: &EventRef) {
+    fn in_log(&mut self, event: &EventRef, late: bool) {
         let start = self.flow.is_start(&event.event);
         let trigger = if start { Trigger::Start } else { Trigger::Event(event.id.clone()) };
         for step in &self.flow.steps {
             if matches!(&step.when, When::Seen(name) if *name == event.event) {
-                self.run_step(&step.name, trigger.clone());
+                self.run_step(&step.name, trigger.clone(), late);
             }
         }
     }
 
-    fn run_step(&mut self, step: &str, trigger: Trigger) {
+    fn run_step(&mut self, step: &str, trigger: Trigger, late: bool) {
         let activation = lineage(self.flow).run.activation(step, &trigger);
         if self.ran.insert(activation) {
+            self.late.extend(late.then_some(activation));
             let manner = self.manners.get(step).copied().unwrap_or_default();
             self.answer(step, activation, trigger, manner);
         }
@@ -125,12 +134,23 @@ impl<'a> World<'a> {
             }
         };
         self.step_fact(name, activation, trigger, result);
-        events.iter().for_each(|event| self.in_log(event));
+        let late = self.late.contains(&activation);
+        events.iter().for_each(|event| self.in_log(event, late));
     }
 
     fn step_fact(&mut self, step: &str, activation: ActivationId, trigger: Trigger, result: Outcome) {
         let result = StepResult { step: step.into(), activation, trigger, result, attempts: 1 };
         self.put(fact(self.flow, Body::Step(result)));
+    }
+
+    /// What may come next: anything, but the answers of one activation lie in one partition and keep their order.
+    pub fn next(&self) -> Vec<usize> {
+        let earlier = |letter: &Letter| {
+            let id = letter.fact.activation();
+            let before = |l: &&Letter| !l.delivered && l.number < letter.number && l.fact.activation() == id;
+            id.is_some() && self.mail.iter().any(|l| before(&l))
+        };
+        (0..self.mail.len()).filter(|at| !earlier(&self.mail[*at])).collect()
     }
 
     /// Delivers one copy of the fact at `at`.
@@ -168,6 +188,7 @@ impl<'a> World<'a> {
                     && !self.undone.contains(&result.activation)
                     && self.undoing != Some(result.activation)
                 {
+                    self.late.insert(result.activation);
                     let trigger = result.trigger.clone();
                     self.answer(&result.step, result.activation, trigger, Manner::Succeeds);
                 }
@@ -219,7 +240,7 @@ impl<'a> World<'a> {
                 assert!(self.undos.is_empty(), "do {} after an undo", command.step);
                 assert!(self.ends.is_empty(), "do {} after the outcome", command.step);
                 assert!(!self.ran.contains(&command.activation), "do {} twice", command.step);
-                self.run_step(&command.step, command.trigger);
+                self.run_step(&command.step, command.trigger, false);
             }
             Action::Undo(command) => self.undo(command, ended),
             Action::SetTimer(timer) => self.timer = Some(timer),
@@ -264,7 +285,7 @@ impl<'a> World<'a> {
     fn assert_settled(&self, end: End) {
         for letter in self.mail.iter().filter(|letter| !letter.delivered) {
             if let Body::Step(result) = &letter.fact.body {
-                let given_up = self.manners.get(&result.step) == Some(&Manner::Redriven);
+                let given_up = self.late.contains(&result.activation);
                 assert!(given_up && end == End::Compensated, "{} is unsettled", result.step);
             }
         }

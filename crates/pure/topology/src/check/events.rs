@@ -4,26 +4,26 @@ use crate::codes;
 use crate::diagnostic::{Diagnostic, Report};
 use crate::mesh::{Event, Mesh, Owner};
 
-use super::Checked;
+use super::Subject;
 
-pub(super) fn check(checked: &Checked<'_>, report: &mut Report) {
-    for event in checked.mesh.events.values() {
-        let emitted = checked.mesh.emitters(&event.name).next().is_some();
-        match (&event.owner, emitted, is_awaited(checked.mesh, event)) {
-            (Owner::Foreign, _, false) if !emitted => nobody_uses(checked, event, report),
-            (Owner::Service(_), false, false) => nobody_uses(checked, event, report),
+pub(super) fn check(subject: &Subject<'_>, report: &mut Report) {
+    for event in subject.mesh.events.values() {
+        let emitted = subject.mesh.emitters(&event.name).next().is_some();
+        match (&event.owner, emitted, is_awaited(subject.mesh, event)) {
+            (Owner::Foreign, _, false) if !emitted => nobody_uses(subject, event, report),
+            (Owner::Service(_), false, false) => nobody_uses(subject, event, report),
             _ => {}
         }
-        if !emitted && is_awaited(checked.mesh, event) && !is_published_by_others(checked, event) {
-            nobody_emits(checked, event, report);
+        if !emitted && is_awaited(subject.mesh, event) && !is_published_by_others(subject, event) {
+            nobody_emits(subject, event, report);
         }
     }
-    dead_ends(checked, report);
+    dead_ends(subject, report);
 }
 
 /// An owner that isn't written counts as foreign while nobody emits the event, so ask the file.
-fn is_published_by_others(checked: &Checked<'_>, event: &Event) -> bool {
-    checked.root.scalar_at(&["events", &event.name, "owner"], "foreign").is_some()
+fn is_published_by_others(subject: &Subject<'_>, event: &Event) -> bool {
+    subject.root.scalar_at(&["events", &event.name, "owner"], "foreign").is_some()
 }
 
 fn is_awaited(mesh: &Mesh, event: &Event) -> bool {
@@ -34,18 +34,18 @@ fn is_awaited(mesh: &Mesh, event: &Event) -> bool {
         || mesh.failed_by(name).next().is_some()
 }
 
-fn nobody_uses(checked: &Checked<'_>, event: &Event, report: &mut Report) {
+fn nobody_uses(subject: &Subject<'_>, event: &Event, report: &mut Report) {
     let message = format!("nothing emits `{0}` and nothing waits for `{0}`", event.name);
     let help = "remove it, or name it in a step or a saga";
-    report.add(Diagnostic::new(codes::NOBODY_USES, checked.event(&event.name), message).help(help));
+    report.add(Diagnostic::new(codes::NOBODY_USES, subject.event(&event.name), message).help(help));
 }
 
-fn nobody_emits(checked: &Checked<'_>, event: &Event, report: &mut Report) {
+fn nobody_emits(subject: &Subject<'_>, event: &Event, report: &mut Report) {
     let message = format!("no step emits `{}`", event.name);
     let help = "add `owner: foreign` if it comes from outside the mesh, or let a step emit it";
-    let mut diagnostic = Diagnostic::new(codes::NOBODY_EMITS, checked.event(&event.name), message).help(help);
-    if let Some(step) = checked.mesh.triggered(&event.name).next() {
-        let place = checked.step_event(&step.name, "when", &event.name);
+    let mut diagnostic = Diagnostic::new(codes::NOBODY_EMITS, subject.event(&event.name), message).help(help);
+    if let Some(step) = subject.mesh.triggered(&event.name).next() {
+        let place = subject.step_event(&step.name, "when", &event.name);
         diagnostic = diagnostic.related(place, format!("`{}` waits for it", step.name));
     }
     report.add(diagnostic);
@@ -53,11 +53,11 @@ fn nobody_emits(checked: &Checked<'_>, event: &Event, report: &mut Report) {
 
 /// Every event that the forward way emits has to lead somewhere. What an undo emits is a record of it and may be
 /// read by nobody.
-fn dead_ends(checked: &Checked<'_>, report: &mut Report) {
-    for step in checked.mesh.steps.values() {
+fn dead_ends(subject: &Subject<'_>, report: &mut Report) {
+    for step in subject.mesh.steps.values() {
         for name in step.forward_outputs() {
-            let Some(event) = checked.mesh.events.get(name) else { continue };
-            if event.foreign_readers || is_awaited(checked.mesh, event) {
+            let Some(event) = subject.mesh.events.get(name) else { continue };
+            if event.foreign_readers || is_awaited(subject.mesh, event) {
                 continue;
             }
             let message = format!("`{name}` leads nowhere");
@@ -68,7 +68,7 @@ fn dead_ends(checked: &Checked<'_>, report: &mut Report) {
                 ),
                 None => "let a step listen to it, or add `readers: foreign` to the event".to_owned(),
             };
-            let place = checked.output(&step.name, name);
+            let place = subject.output(&step.name, name);
             report.add(
                 Diagnostic::new(codes::DEAD_END, place, message)
                     .label("no step, `completes` or `fails` names it")

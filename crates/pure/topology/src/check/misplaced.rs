@@ -4,33 +4,33 @@ use crate::codes;
 use crate::diagnostic::{Diagnostic, Report};
 use crate::mesh::{Exhausted, Step, Trigger};
 
-use super::Checked;
+use super::Subject;
 
-pub(super) fn check(checked: &Checked<'_>, report: &mut Report) {
-    for step in checked.mesh.steps.values().filter(|s| s.saga.is_none()) {
-        check_outside_saga(checked, step, report);
+pub(super) fn check(subject: &Subject<'_>, report: &mut Report) {
+    for step in subject.mesh.steps.values().filter(|s| s.saga.is_none()) {
+        check_outside_saga(subject, step, report);
     }
-    for saga in checked.mesh.sagas.values() {
-        let mut pivots = checked.mesh.steps_in(&saga.name).filter(|s| s.pivot);
+    for saga in subject.mesh.sagas.values() {
+        let mut pivots = subject.mesh.steps_in(&saga.name).filter(|s| s.pivot);
         let Some(first) = pivots.next() else { continue };
         for second in pivots {
             let message =
                 format!("saga `{}` has two pivots, `{}` and `{}`", saga.name, first.name, second.name);
             report.add(
-                Diagnostic::new(codes::TWO_PIVOTS, checked.step(&second.name, "pivot"), message)
+                Diagnostic::new(codes::TWO_PIVOTS, subject.step(&second.name, "pivot"), message)
                     .label("one pivot")
-                    .related(checked.step(&first.name, "pivot"), "the other")
+                    .related(subject.step(&first.name, "pivot"), "the other")
                     .help("keep the one from which on nothing can be taken back"),
             );
         }
     }
 }
 
-fn check_outside_saga(checked: &Checked<'_>, step: &Step, report: &mut Report) {
+fn check_outside_saga(subject: &Subject<'_>, step: &Step, report: &mut Report) {
     if matches!(step.when, Trigger::All(_)) {
         let message = format!("`{}` waits for several events, but belongs to no saga", step.name);
         let help = "start a saga with one of the events, so that it is known which belong together";
-        let span = checked.step(&step.name, "when");
+        let span = subject.step(&step.name, "when");
         report.add(Diagnostic::new(codes::JOIN_OUTSIDE_SAGA, span, message).help(help));
     }
     let fields = [
@@ -43,7 +43,7 @@ fn check_outside_saga(checked: &Checked<'_>, step: &Step, report: &mut Report) {
         let message =
             format!("`{field}` of `{}` has no effect, since the step belongs to no saga", step.name);
         let help = "start a saga with an event that leads to this step, or remove the field";
-        let span = checked.step(&step.name, field);
+        let span = subject.step(&step.name, field);
         report.add(Diagnostic::new(codes::NO_EFFECT_OUTSIDE_SAGA, span, message).help(help));
     }
 }

@@ -4,11 +4,11 @@ use crate::codes;
 use crate::diagnostic::{Diagnostic, Report};
 use crate::mesh::{Step, Topic};
 
-use super::Checked;
+use super::Subject;
 
 /// All topics that the steps of one service read: its lanes own partition N of each of them together.
-pub(super) fn check(checked: &Checked<'_>, report: &mut Report) {
-    let mesh = checked.mesh;
+pub(super) fn check(subject: &Subject<'_>, report: &mut Report) {
+    let mesh = subject.mesh;
     for service in mesh.services() {
         let reads: Vec<(&Step, &Topic)> =
             mesh.steps_of(service).filter_map(|step| Some((step, mesh.topic_read(step)?))).collect();
@@ -28,9 +28,9 @@ pub(super) fn check(checked: &Checked<'_>, report: &mut Report) {
                 step.name, first.name
             );
             report.add(
-                Diagnostic::new(codes::UNEQUAL_PARTITIONS, checked.step(&step.name, "when"), message)
+                Diagnostic::new(codes::UNEQUAL_PARTITIONS, subject.step(&step.name, "when"), message)
                     .label(format!("reads `{}`", topic.name))
-                    .related(checked.step(&first.name, "when"), format!("reads `{}`", widest.name))
+                    .related(subject.step(&first.name, "when"), format!("reads `{}`", widest.name))
                     .help(help),
             );
         }

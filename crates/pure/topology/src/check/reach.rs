@@ -8,16 +8,16 @@ use crate::flow::forward_emitters;
 use crate::mesh::{Mesh, Owner};
 use crate::suggest::listed;
 
-use super::Checked;
+use super::Subject;
 
 /// Reports unreachable steps and returns the reachable ones.
-pub(super) fn check(checked: &Checked<'_>, report: &mut Report) -> BTreeSet<String> {
-    let reachable = reachable(checked.mesh);
-    for step in checked.mesh.steps.values().filter(|s| !reachable.contains(&s.name)) {
-        let missing = step.when.events().iter().find(|e| !is_possible(checked.mesh, e, &reachable));
+pub(super) fn check(subject: &Subject<'_>, report: &mut Report) -> BTreeSet<String> {
+    let reachable = reachable(subject.mesh);
+    for step in subject.mesh.steps.values().filter(|s| !reachable.contains(&s.name)) {
+        let missing = step.when.events().iter().find(|e| !is_possible(subject.mesh, e, &reachable));
         let Some(event) = missing else { continue };
-        let emitters: Vec<&str> = checked.mesh.emitters(event).map(|s| s.name.as_str()).collect();
-        let only_undo = forward_emitters(checked.mesh, event).next().is_none();
+        let emitters: Vec<&str> = subject.mesh.emitters(event).map(|s| s.name.as_str()).collect();
+        let only_undo = forward_emitters(subject.mesh, event).next().is_none();
         let why = if only_undo { "is emitted only by the undo of" } else { "is emitted only by" };
         let label = format!("`{event}` {why} {}", listed(&emitters));
         let help = if only_undo {
@@ -25,7 +25,7 @@ pub(super) fn check(checked: &Checked<'_>, report: &mut Report) -> BTreeSet<Stri
         } else {
             "begin the circle with an event from outside, or with the event of a step that can run"
         };
-        let place = checked.step_event(&step.name, "when", event);
+        let place = subject.step_event(&step.name, "when", event);
         let message = format!("`{}` can never run", step.name);
         report.add(Diagnostic::new(codes::UNREACHABLE, place, message).label(label).help(help));
     }

@@ -35,7 +35,8 @@ struct Chance<'m> {
 
 /// Tries the runs of a saga. `all` asks for every run; else the search ends with the first that completes.
 pub(super) fn of<'m>(mesh: &'m Mesh, saga: &'m Saga, all: bool) -> Runs<'m> {
-    let mut explorer = Explorer { saga, all, chances: chances(mesh, saga), tried: 0, runs: Runs::default() };
+    let chances = chances(mesh, saga);
+    let mut explorer = Explorer { saga, all, chances: &chances, moments: 0, runs: Runs::default() };
     for start in &saga.starts {
         let mut run = Run { occurred: BTreeSet::from([start.as_str()]), ..Run::default() };
         explorer.explore(&mut run);
@@ -43,29 +44,31 @@ pub(super) fn of<'m>(mesh: &'m Mesh, saga: &'m Saga, all: bool) -> Runs<'m> {
     explorer.runs
 }
 
-struct Explorer<'m> {
+struct Explorer<'c, 'm> {
     saga: &'m Saga,
     all: bool,
-    chances: BTreeMap<&'m str, Chance<'m>>,
-    tried: usize,
+    chances: &'c BTreeMap<&'m str, Chance<'m>>,
+    moments: usize,
     runs: Runs<'m>,
 }
 
-#[derive(Default, Clone)]
+/// A run up to some moment.
+#[derive(Default)]
 struct Run<'m> {
     occurred: BTreeSet<&'m str>,
     taken: BTreeSet<&'m str>,
     because: Vec<String>,
 }
 
-impl<'m> Explorer<'m> {
+impl<'c, 'm> Explorer<'c, 'm> {
+    /// Goes on with a run in every way, and leaves it as it was.
     fn explore(&mut self, run: &mut Run<'m>) {
         if self.is_done() {
             return;
         }
+        self.moments += 1;
         let has = |event: &String| run.occurred.contains(event.as_str());
         if self.saga.fails.iter().any(has) {
-            self.tried += 1;
             return;
         }
         let complete = match &self.saga.completes {
@@ -73,34 +76,31 @@ impl<'m> Explorer<'m> {
             Group::All(events) => events.iter().all(has),
         };
         if complete {
-            self.tried += 1;
             self.runs.completes = true;
             return;
         }
-        let next = self
-            .chances
-            .iter()
-            .find(|(name, chance)| !run.taken.contains(*name) && chance.needs.iter().all(has));
+        let chances: &'c BTreeMap<&'m str, Chance<'m>> = self.chances;
+        let next =
+            chances.iter().find(|(name, chance)| !run.taken.contains(*name) && chance.needs.iter().all(has));
         let Some((name, chance)) = next else {
-            self.tried += 1;
             let stopped = Stopped { occurred: run.occurred.clone(), because: run.because.clone() };
             self.runs.stopped.get_or_insert(stopped);
             return;
         };
-        let (name, results) = (*name, chance.results.clone());
-        for (events, because) in results {
-            let mut next = run.clone();
-            next.taken.insert(name);
-            next.occurred.extend(events);
-            next.because.extend(because);
-            self.explore(&mut next);
+        run.taken.insert(name);
+        for (events, because) in &chance.results {
+            let new: Vec<&'m str> = events.iter().copied().filter(|e| run.occurred.insert(e)).collect();
+            run.because.extend(because.clone());
+            self.explore(run);
+            run.because.truncate(run.because.len() - usize::from(because.is_some()));
+            new.iter().for_each(|event| _ = run.occurred.remove(event));
         }
+        run.taken.remove(name);
     }
 
     fn is_done(&mut self) -> bool {
-        let enough =
-            if self.all { self.runs.completes && self.runs.stopped.is_some() } else { self.runs.completes };
-        if !enough && self.tried >= Limits::PATHS_MAX {
+        let enough = self.runs.completes && (!self.all || self.runs.stopped.is_some());
+        if !enough && self.moments >= Limits::MOMENTS_MAX {
             self.runs.cut_short = true;
         }
         enough || self.runs.cut_short

@@ -25,6 +25,11 @@ impl<'s> Names<'s> {
         if self.events.contains(&name) {
             return Some(name.to_owned());
         }
+        if report.is_full() {
+            report.flow_is_unknown();
+            report.add(Diagnostic::new(codes::UNKNOWN_EVENT, written.span, String::new()));
+            return None;
+        }
         let message = format!("no event is called `{}`", crate::yaml::shorten(name));
         let help = suggest::help(name, &self.events, "declare it under `events`");
         report.add(Diagnostic::new(codes::UNKNOWN_EVENT, written.span, message).help(help));

@@ -16,9 +16,8 @@ pub(super) fn settle_owners(root: &Node, source: &TopologySource, mesh: &mut Mes
         let emitters: Vec<&Step> = mesh.emitters(&event.name).collect();
         let owner = match &written.owner {
             Some(written) => {
-                check_written(root, event, &emitters, written.span, report);
-                if let Owner::Service(service) = &event.owner {
-                    check_service(mesh, service, written.span, report);
+                if is_known(mesh, &event.owner, written.span, report) {
+                    check_written(root, event, &emitters, written.span, report);
                 }
                 continue;
             }
@@ -37,6 +36,7 @@ fn check_written(root: &Node, event: &Event, emitters: &[&Step], owner: Span, re
     let span = root.place_of(&["steps", &step.name], &event.name);
     let diagnostic = match &event.owner {
         Owner::Foreign => {
+            report.flow_is_unknown();
             let message = format!("`{}` emits `{}`, which others own", step.name, event.name);
             Diagnostic::new(codes::FOREIGN_EMITTED, span, message).help(
                 "remove `owner: foreign` if the step alone publishes it, or emit an event of the step's own",
@@ -54,14 +54,17 @@ fn check_written(root: &Node, event: &Event, emitters: &[&Step], owner: Span, re
     report.add(diagnostic.label("emitted here").related(owner, "owned by another here"));
 }
 
-fn check_service(mesh: &Mesh, service: &str, span: Span, report: &mut Report) {
-    let services = mesh.services();
-    if !services.contains(service) {
-        let known: Vec<&str> = services.into_iter().collect();
-        let message = format!("no step runs in a service called `{}`", crate::yaml::shorten(service));
-        let help = suggest::help(service, &known, "write `foreign` if others publish it");
-        report.add(Diagnostic::new(codes::UNKNOWN_SERVICE, span, message).help(help));
+/// Whether the owner runs any step; reports it if not.
+fn is_known(mesh: &Mesh, owner: &Owner, span: Span, report: &mut Report) -> bool {
+    let Owner::Service(service) = owner else { return true };
+    let services: Vec<&str> = mesh.services().into_iter().collect();
+    if services.contains(&service.as_str()) {
+        return true;
     }
+    let message = format!("no step runs in a service called `{}`", crate::yaml::shorten(service));
+    let help = suggest::help(service, &services, "write `foreign` if others publish it");
+    report.add(Diagnostic::new(codes::UNKNOWN_SERVICE, span, message).help(help));
+    false
 }
 
 fn inferred(root: &Node, event: &Event, emitters: &[&Step], report: &mut Report) -> Option<Owner> {

@@ -10,13 +10,15 @@ use crate::yaml::Node;
 /// `earliest` loses nothing and repeats nothing; for others the file has to say.
 pub(super) fn settle_starts(root: &Node, source: &TopologySource, mesh: &mut Mesh, report: &mut Report) {
     let default = source.defaults.from.as_ref().map(|f| f.value.0);
+    let default_is_written = root.has(&["defaults", "from"]);
     let steps: Vec<(String, Option<StartAt>)> = mesh
         .steps
         .values()
         .map(|step| {
             let place = |field| root.place(&["steps", &step.name, field]);
             let reads = mesh.topic_read(step).map(|topic| mesh.is_foreign_topic(&topic.name));
-            let reader = Reader { name: &step.name, reads, written: step.from, default };
+            let is_written = default_is_written || root.has(&["steps", &step.name, "from"]);
+            let reader = Reader { name: &step.name, reads, written: step.from, default, is_written };
             (step.name.clone(), reader.start(&place, "when", report))
         })
         .collect();
@@ -26,7 +28,8 @@ pub(super) fn settle_starts(root: &Node, source: &TopologySource, mesh: &mut Mes
         .map(|saga| {
             let place = |field| root.place(&["sagas", &saga.name, field]);
             let reads = (!mesh.ingested_for(saga).is_empty()).then_some(true);
-            let reader = Reader { name: &saga.name, reads, written: saga.from, default };
+            let is_written = default_is_written || root.has(&["sagas", &saga.name, "from"]);
+            let reader = Reader { name: &saga.name, reads, written: saga.from, default, is_written };
             (saga.name.clone(), reader.start(&place, "starts", report))
         })
         .collect();
@@ -44,6 +47,8 @@ struct Reader<'m> {
     reads: Option<bool>,
     written: Option<StartAt>,
     default: Option<StartAt>,
+    /// Whether the file says something here or under `defaults`, readable or not.
+    is_written: bool,
 }
 
 impl Reader<'_> {
@@ -64,6 +69,8 @@ impl Reader<'_> {
             (None, _) => None,
             (Some(_), Some(start)) => Some(start),
             (Some(false), None) => Some(StartAt::Earliest),
+            // A `from` that can't be read is a mistake of its own.
+            (Some(true), None) if self.is_written => None,
             (Some(true), None) => {
                 let message = format!("where `{}` starts reading what others publish is not said", self.name);
                 let help =

@@ -11,6 +11,9 @@ use crate::diagnostic::{Diagnostic, Report, Span, Spanned};
 use crate::mesh::AvroBody;
 use crate::schemas::Schemas;
 
+/// Code, message and what to do.
+type Mistake = (codes::Code, String, &'static str);
+
 /// Reads schema files and remembers which subject has which schema.
 pub(super) struct Reader<'f> {
     folder: &'f str,
@@ -50,7 +53,7 @@ impl<'f> Reader<'f> {
         }
     }
 
-    fn parse(&self, file: &str) -> Result<(RecordSchema, String), Box<(codes::Code, String, &'static str)>> {
+    fn parse(&self, file: &str) -> Result<(RecordSchema, String), Box<Mistake>> {
         let path = if self.folder.is_empty() { file.to_owned() } else { format!("{}/{file}", self.folder) };
         let text = self.files.schema(&path).map_err(|why| {
             let help = "the path is relative to the folder `schemas`, which is relative to the topology file";

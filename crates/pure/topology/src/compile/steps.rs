@@ -162,13 +162,15 @@ fn check_roles(
     );
 }
 
-/// Reports policies that no step and no default names.
+/// Reports policies that no step and no default names. A misspelt name counts as the closest one.
 pub(super) fn report_unused_policies(source: &TopologySource, report: &mut Report) {
+    let policies = || source.retries.0.iter().map(|(name, _)| name.value.as_str());
     let from_steps = source.steps.0.iter().filter_map(|(_, step)| step.retry.as_ref());
-    let used: Vec<&str> = from_steps
-        .chain(source.defaults.retry.as_ref())
-        .filter_map(|r| if let RetryRef::Named(name) = r { Some(name.value.as_str()) } else { None })
-        .collect();
+    let named = from_steps.chain(source.defaults.retry.as_ref()).filter_map(|r| match r {
+        RetryRef::Named(name) => Some(name.value.as_str()),
+        RetryRef::Inline(_) => None,
+    });
+    let used: Vec<&str> = named.filter_map(|name| crate::suggest::closest(name, policies())).collect();
     for (name, _) in source.retries.0.iter().filter(|(name, _)| !used.contains(&name.value.as_str())) {
         let message = format!("no step uses the retry policy `{}`", name.value);
         let help = format!("add `retry: {}` to a step, or remove the policy", name.value);

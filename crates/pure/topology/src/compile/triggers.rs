@@ -18,16 +18,22 @@ pub(super) fn decide(mesh: &mut Mesh) {
 }
 
 fn who(mesh: &Mesh, flow: &Flow, step: &Step) -> TriggeredBy {
-    if matches!(step.when, Trigger::All(_)) {
-        return TriggeredBy::Coordinator(CoordinatorReason::Join);
+    let beside = match mesh.saga_of(step) {
+        Some(saga) if step.pivot || is_past_recall(mesh, flow, step) => flow.failing_beside(mesh, saga, step),
+        _ => Vec::new(),
+    };
+    match &step.when {
+        // Also for a join: that it waits for its events goes without saying.
+        _ if !beside.is_empty() && step.pivot => {
+            TriggeredBy::Coordinator(CoordinatorReason::PivotBeside(beside))
+        }
+        _ if !beside.is_empty() => TriggeredBy::Coordinator(CoordinatorReason::NoUndoBeside(beside)),
+        Trigger::All(_) => TriggeredBy::Coordinator(CoordinatorReason::Join),
+        Trigger::Event(_) => TriggeredBy::Choreography,
     }
-    let Some(saga) = mesh.saga_of(step) else { return TriggeredBy::Choreography };
-    let cannot_be_undone = step.effect && step.undo.is_none() && !flow.is_after_pivot(mesh, step);
-    let beside = flow.failing_beside(mesh, saga, step);
-    match (step.pivot, cannot_be_undone) {
-        _ if beside.is_empty() => TriggeredBy::Choreography,
-        (true, _) => TriggeredBy::Coordinator(CoordinatorReason::PivotBeside(beside)),
-        (false, true) => TriggeredBy::Coordinator(CoordinatorReason::NoUndoBeside(beside)),
-        (false, false) => TriggeredBy::Choreography,
-    }
+}
+
+/// Whether the step does what can't be undone, while the saga may still have to undo.
+fn is_past_recall(mesh: &Mesh, flow: &Flow, step: &Step) -> bool {
+    step.effect && step.undo.is_none() && !flow.is_after_pivot(mesh, step)
 }

@@ -35,8 +35,8 @@ pub(crate) fn text(node: &Node, report: &mut Report) -> Option<Spanned<String>> 
         Kind::Scalar { text, .. } => Some(Spanned::new(text.clone(), node.span)),
         _ => {
             report.flow_is_unknown();
-            let message = format!("a name is wanted here, this is {}", node.described());
-            wrong(codes::WRONG_SHAPE, node.span, message, "write one name", report)
+            let message = format!("one value is wanted here, this is {}", node.described());
+            wrong(codes::WRONG_SHAPE, node.span, message, "write a single value", report)
         }
     }
 }
@@ -249,6 +249,11 @@ pub(crate) fn names(node: &Node, report: &mut Report) -> Option<Names> {
             "name at least one, or remove the field",
             report,
         );
+    }
+    if items.len() > Limits::NAMES_MAX {
+        report.flow_is_unknown();
+        let message = format!("the list names {} events, more than {}", items.len(), Limits::NAMES_MAX);
+        return wrong(codes::TOO_MANY, node.span, message, "split the flow", report);
     }
     let mut names: Vec<Spanned<String>> = Vec::new();
     for item in items {

@@ -1,0 +1,41 @@
+//! OffsetDelete: a group forgets offsets of partitions that it does not read.
+
+use kafka_protocol::error::ResponseError;
+use kafka_protocol::messages::offset_delete_response::{
+    OffsetDeleteResponsePartition, OffsetDeleteResponseTopic,
+};
+use kafka_protocol::messages::{OffsetDeleteRequest, OffsetDeleteResponse};
+
+use super::Context;
+use crate::group::Status;
+use crate::journal::change::Change;
+
+pub(crate) fn handle(context: &Context<'_>, request: OffsetDeleteRequest) -> OffsetDeleteResponse {
+    context.with(|core| {
+        let group = request.group_id.to_string();
+        let Some(state) = core.tables.groups.get(&group) else {
+            return OffsetDeleteResponse::default().with_error_code(ResponseError::GroupIdNotFound.code());
+        };
+        // Which topics a member reads stands in bytes that only clients understand, so any member keeps all of them.
+        let error = match state.members.status {
+            Status::Empty => 0,
+            _ => ResponseError::GroupSubscribedToTopic.code(),
+        };
+        let places = request.topics.iter();
+        let places =
+            places.flat_map(|t| t.partitions.iter().map(|p| (t.name.to_string(), p.partition_index)));
+        let partitions: Vec<_> = places.collect();
+        if error == 0 {
+            core.record(Change::OffsetsDeleted { group, partitions });
+        }
+        let topics = request.topics.into_iter().map(|topic| {
+            let partitions = topic.partitions.iter().map(|p| {
+                OffsetDeleteResponsePartition::default()
+                    .with_partition_index(p.partition_index)
+                    .with_error_code(error)
+            });
+            OffsetDeleteResponseTopic::default().with_partitions(partitions.collect()).with_name(topic.name)
+        });
+        OffsetDeleteResponse::default().with_topics(topics.collect())
+    })
+}

@@ -1,0 +1,77 @@
+//! Checkpoints: the whole state in one file, so that older journals can go.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::PathBuf;
+
+use super::change::Change;
+use super::files;
+use super::frame::{self, Kind};
+use crate::error::{Error, Result};
+use crate::failpoint;
+use crate::log::segment::DirtySegment;
+
+/// What has to be done outside the lock to complete a checkpoint.
+#[derive(Debug)]
+pub(crate) struct Checkpoint {
+    /// The folder of the journals.
+    pub(crate) folder: PathBuf,
+    /// Number of the journal that follows.
+    pub(crate) number: u64,
+    /// Position at which that journal begins.
+    pub(crate) position: u64,
+    /// The state, as changes from nothing.
+    pub(crate) changes: Vec<Change>,
+    /// Segments that the state names and that are not on the device yet.
+    pub(crate) dirty: Vec<DirtySegment>,
+    /// Files and folders that no state names any more.
+    pub(crate) doomed: Vec<PathBuf>,
+}
+
+impl Checkpoint {
+    /// Flushes the segments, then the state, then removes what is superfluous. A crash in between leaves the checkpoint
+    /// before this one and all journals since in force.
+    pub(crate) fn complete(self) -> Result<()> {
+        self.dirty.iter().try_for_each(DirtySegment::flush)?;
+        let path = files::checkpoint(&self.folder, self.number);
+        let draft = path.with_extension("draft");
+        let mut file = File::create(&draft).map_err(Error::file(&draft))?;
+        file.write_all(&self.encode()).and_then(|()| file.sync_all()).map_err(Error::file(&draft))?;
+        failpoint::reach(failpoint::CHECKPOINT_BEFORE_RENAME);
+        fs::rename(&draft, &path).map_err(Error::file(&path))?;
+        files::flush_folder(&self.folder)?;
+        failpoint::reach(failpoint::CHECKPOINT_BEFORE_REMOVAL);
+        files::remove_below(&self.folder, self.number)?;
+        for path in &self.doomed {
+            remove(path);
+        }
+        Ok(())
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let mut bytes = frame::file_header(self.position).to_vec();
+        let header = bytes.len();
+        for change in &self.changes {
+            let position = self.position + (bytes.len() - header) as u64;
+            frame::write(&mut bytes, position, position, Kind::Change, &[&encode(change)]);
+        }
+        let position = self.position + (bytes.len() - header) as u64;
+        frame::write(&mut bytes, position, position, Kind::End, &[]);
+        bytes
+    }
+}
+
+/// A change as CBOR.
+pub(crate) fn encode(change: &Change) -> Vec<u8> {
+    minicbor::to_vec(change).expect("writing to memory cannot fail")
+}
+
+fn remove(path: &std::path::Path) {
+    let result = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    match result {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            tracing::warn!(path = %path.display(), error = %e, "superfluous file could not be removed");
+        }
+        _ => {}
+    }
+}

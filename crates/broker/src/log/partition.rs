@@ -1,0 +1,355 @@
+//! One partition: segments on disk, the newest batches in memory, its producers and its open transactions.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use kafka_protocol::error::ResponseError;
+use minicbor::{Decode, Encode};
+use tokio::sync::Notify;
+
+use super::batch::BatchHeader;
+use super::producer::{self, ProducerState, Verdict};
+use super::read::{ReadPlan, Source, TimeSearch};
+use super::record;
+use super::segment::{DirtySegment, Segment, SegmentImage};
+use super::stability::Stability;
+use crate::error::Result;
+
+/// What a checkpoint remembers of a partition.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct PartitionImage {
+    #[n(0)]
+    start_offset: i64,
+    #[n(1)]
+    end_offset: i64,
+    #[n(2)]
+    segments: Vec<SegmentImage>,
+    #[n(3)]
+    producers: BTreeMap<i64, ProducerState>,
+    #[n(4)]
+    stability: Stability,
+}
+
+/// A partition's log.
+#[derive(Debug)]
+pub(crate) struct Partition {
+    folder: PathBuf,
+    segments: Vec<Segment>,
+    tail: VecDeque<(BatchHeader, Bytes)>,
+    tail_size: usize,
+    pub(crate) start_offset: i64,
+    pub(crate) end_offset: i64,
+    /// Offsets below are durable as the flush level says, and may be read.
+    pub(crate) high_watermark: i64,
+    producers: BTreeMap<i64, ProducerState>,
+    stability: Stability,
+    waiting: Vec<Arc<Notify>>,
+}
+
+impl Partition {
+    pub(crate) fn new(folder: &Path) -> Self {
+        Partition {
+            folder: folder.to_path_buf(),
+            segments: Vec::new(),
+            tail: VecDeque::new(),
+            tail_size: 0,
+            start_offset: 0,
+            end_offset: 0,
+            high_watermark: 0,
+            producers: BTreeMap::new(),
+            stability: Stability::default(),
+            waiting: Vec::new(),
+        }
+    }
+
+    /// Takes the state that a checkpoint remembers.
+    pub(crate) fn restore(&mut self, image: PartitionImage) -> Result<()> {
+        let opened = image.segments.iter().map(|s| Segment::open(&self.folder, *s));
+        self.segments = opened.collect::<Result<_>>()?;
+        self.start_offset = image.start_offset;
+        self.end_offset = image.end_offset;
+        self.producers = image.producers;
+        self.stability = image.stability;
+        self.raise(self.end_offset);
+        Ok(())
+    }
+
+    /// The state for a checkpoint; the tail must have been written.
+    pub(crate) fn image(&self) -> PartitionImage {
+        PartitionImage {
+            start_offset: self.start_offset,
+            end_offset: self.end_offset,
+            segments: self.segments.iter().map(Segment::image).collect(),
+            producers: self.producers.clone(),
+            stability: self.stability.clone(),
+        }
+    }
+
+    /// Judges a batch of an idempotent producer.
+    pub(crate) fn judge(&self, batch: &BatchHeader) -> std::result::Result<Verdict, ResponseError> {
+        if batch.producer_id < 0 {
+            return Ok(Verdict::Append);
+        }
+        producer::judge(self.producers.get(&batch.producer_id), batch)
+    }
+
+    /// First offset of the producer's open transaction here.
+    pub(crate) fn open_since(&self, producer_id: i64) -> Option<i64> {
+        self.stability.open_since(producer_id)
+    }
+
+    /// Takes a stamped batch whose base offset is the log's end. Readers see it when the high watermark is raised.
+    pub(crate) fn append(&mut self, header: BatchHeader, batch: Bytes) {
+        if header.producer_id >= 0 {
+            let known = self.producers.remove(&header.producer_id);
+            self.producers.insert(header.producer_id, producer::after(known, &header));
+        }
+        if header.is_control() {
+            if let Some(committed) = record::marker_commits(&batch) {
+                self.stability.marker(header.producer_id, header.base_offset, committed);
+            }
+        } else if header.is_transactional() {
+            self.stability.data(header.producer_id, header.base_offset);
+        }
+        self.end_offset = header.last_offset() + 1;
+        self.tail_size += batch.len();
+        self.tail.push_back((header, batch));
+    }
+
+    /// Bytes of the tail.
+    pub(crate) fn tail_size(&self) -> usize {
+        self.tail_size
+    }
+
+    /// Writes the tail to the active segment, beginning a new one where `segment_bytes` would be exceeded.
+    pub(crate) fn spill(&mut self, segment_bytes: u64) -> Result<()> {
+        while let Some((first, _)) = self.tail.front() {
+            if self.segments.last().is_none_or(|s| s.length() >= segment_bytes) {
+                self.segments.push(Segment::create(&self.folder, first.base_offset)?);
+            }
+            let Some(active) = self.segments.last_mut() else { break };
+            let room = segment_bytes.saturating_sub(active.length());
+            let mut size = 0;
+            let fits = |(header, _): &&(BatchHeader, Bytes)| {
+                size += header.size as u64;
+                size <= room
+            };
+            let count = self.tail.iter().take_while(fits).count().max(1);
+            let batches = self.tail.iter().take(count).map(|(h, b)| (h, b));
+            active.append(batches).map_err(crate::error::Error::file(&self.folder))?;
+            self.tail_size -= self.tail.drain(..count).map(|(h, _)| h.size).sum::<usize>();
+        }
+        Ok(())
+    }
+
+    /// Raises the high watermark and wakes whoever waits for records.
+    pub(crate) fn raise(&mut self, offset: i64) {
+        self.high_watermark = self.high_watermark.max(offset);
+        self.stability.settle(self.high_watermark);
+        self.wake();
+    }
+
+    pub(crate) fn wake(&mut self) {
+        self.waiting.drain(..).for_each(|waiting| waiting.notify_one());
+    }
+
+    /// Has `waiter` notified at the next change.
+    pub(crate) fn watch(&mut self, waiter: &Arc<Notify>) {
+        self.waiting.retain(|w| Arc::strong_count(w) > 1 && !Arc::ptr_eq(w, waiter));
+        self.waiting.push(Arc::clone(waiter));
+    }
+
+    pub(crate) fn last_stable_offset(&self) -> i64 {
+        self.stability.last_stable(self.high_watermark)
+    }
+
+    pub(crate) fn aborted(&self, from: i64, until: i64) -> Vec<super::stability::Aborted> {
+        self.stability.aborted(from, until)
+    }
+
+    /// Forgets records below `offset`; the files that hold nothing else are returned for later removal.
+    pub(crate) fn delete_before(&mut self, offset: i64) -> Vec<PathBuf> {
+        self.start_offset = self.start_offset.max(offset);
+        self.stability.trim(self.start_offset);
+        let mut gone = Vec::new();
+        while self.segments.len() > 1 && self.segments[1].base_offset <= self.start_offset {
+            gone.extend(self.segments.remove(0).paths());
+        }
+        gone
+    }
+
+    /// The segments that a checkpoint has to flush.
+    pub(crate) fn take_dirty(&mut self) -> Vec<DirtySegment> {
+        self.segments.iter_mut().filter_map(Segment::take_dirty).collect()
+    }
+
+    /// Plans reading from `offset`, which must lie within the log, up to `limit`.
+    pub(crate) fn plan(&self, offset: i64, limit: i64) -> ReadPlan {
+        let source = if offset >= limit { Source::Nothing } else { self.source_of(offset, limit) };
+        ReadPlan { offset, limit, source }
+    }
+
+    fn source_of(&self, offset: i64, limit: i64) -> Source {
+        if self.tail.front().is_some_and(|(first, _)| first.base_offset <= offset) {
+            let skip = self.tail.partition_point(|(h, _)| h.last_offset() < offset);
+            let wanted = self.tail.iter().skip(skip).take_while(|(h, _)| h.base_offset < limit);
+            return Source::Memory(wanted.cloned().collect());
+        }
+        let after = self.segments.partition_point(|s| s.base_offset <= offset);
+        let Some(segment) = after.checked_sub(1).and_then(|i| self.segments.get(i)) else {
+            return Source::Nothing;
+        };
+        Source::File { file: segment.file(), position: segment.position_of(offset), end: segment.length() }
+    }
+
+    /// Bytes that a read from `offset` up to `limit` would find; exact in the tail, an estimate in files.
+    pub(crate) fn available(&self, offset: i64, limit: i64) -> u64 {
+        if offset >= limit {
+            return 0;
+        }
+        let tail = self.tail.iter().filter(|(h, _)| h.last_offset() >= offset && h.base_offset < limit);
+        let in_tail: usize = tail.map(|(h, _)| h.size).sum();
+        let in_files = self.segments.iter().rev().map_while(|s| {
+            let reached = s.base_offset > offset;
+            let from = if reached { 0 } else { s.position_of(offset) };
+            let behind_tail = self.tail.front().is_some_and(|(h, _)| h.base_offset <= offset);
+            (!behind_tail).then(|| (s.length() - from, reached))
+        });
+        let mut bytes = in_tail as u64;
+        for (size, reached) in in_files {
+            bytes += size;
+            if !reached {
+                break;
+            }
+        }
+        bytes.max(1)
+    }
+
+    /// Plans the search for the first record at or after `ms` and below `limit`.
+    pub(crate) fn search(&self, ms: i64, limit: i64) -> TimeSearch {
+        let old = self.segments.iter().filter(|s| s.max_ms() >= ms).map(|s| Source::File {
+            file: s.file(),
+            position: s.position_at(ms).max(s.position_of(self.start_offset)),
+            end: s.length(),
+        });
+        let new = std::iter::once_with(|| Source::Memory(self.tail.iter().cloned().collect()));
+        TimeSearch { ms, limit, start: self.start_offset, sources: old.chain(new).collect() }
+    }
+
+    /// Largest timestamp in the log, for the "latest by time" query.
+    pub(crate) fn max_ms(&self) -> i64 {
+        let old = self.segments.iter().map(Segment::max_ms);
+        old.chain(self.tail.iter().map(|(h, _)| h.max_timestamp)).max().unwrap_or(-1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::batch::{check, marker, stamped, tests::batch};
+    use super::*;
+
+    fn put(log: &mut Partition, producer: (i64, i16, i32), ms: i64, values: &[&[u8]], transactional: bool) {
+        let bytes = stamped(&batch(producer, ms, values, transactional), log.end_offset, None);
+        log.append(check(&bytes).unwrap(), bytes);
+        log.raise(log.end_offset);
+    }
+
+    fn offsets(bytes: &Bytes) -> Vec<i64> {
+        let (mut at, mut found) = (0, Vec::new());
+        while at < bytes.len() {
+            let header = check(&bytes[at..]).unwrap();
+            found.push(header.base_offset);
+            at += header.size;
+        }
+        found
+    }
+
+    fn read(log: &Partition, offset: i64, limit: i64, max_bytes: usize) -> Vec<i64> {
+        offsets(&log.plan(offset, limit).run(max_bytes, true).unwrap().0)
+    }
+
+    #[test]
+    fn batches_are_found_in_the_tail_and_in_files_alike() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut log = Partition::new(folder.path());
+        for i in 0..300 {
+            put(&mut log, (-1, -1, -1), 1_000 + i, &[&[1; 500], &[2; 500]], false);
+        }
+        let in_memory: Vec<_> = (0..600).map(|o| read(&log, o, 600, 3_000)).collect();
+        log.spill(100_000).unwrap();
+        assert!(log.segments.len() > 2 && log.tail.is_empty());
+        for (offset, expected) in in_memory.iter().enumerate() {
+            let found = read(&log, offset as i64, 600, 3_000);
+            assert_eq!(found[0], expected[0], "offset {offset}");
+            assert!(found.len() <= 2 && expected.starts_with(&found));
+        }
+        assert_eq!(read(&log, 10, 600, 1), [10], "one batch even if it is larger than asked for");
+        assert_eq!(read(&log, 10, 12, 100_000), [10], "nothing from the limit on");
+    }
+
+    #[test]
+    fn a_batch_longer_than_the_window_is_read_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut log = Partition::new(folder.path());
+        put(&mut log, (-1, -1, -1), 1, &[&[1; 10]], false);
+        put(&mut log, (-1, -1, -1), 1, &[&[2; 200_000]], false);
+        put(&mut log, (-1, -1, -1), 1, &[&[3; 10]], false);
+        log.spill(u64::MAX).unwrap();
+        assert_eq!(read(&log, 0, 3, 10), [0]);
+        assert_eq!(read(&log, 1, 3, 10), [1]);
+        assert_eq!(read(&log, 2, 3, 10), [2]);
+        assert_eq!(read(&log, 0, 3, 1_000_000), [0, 1, 2]);
+    }
+
+    #[test]
+    fn a_partition_restored_from_its_image_is_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut log = Partition::new(folder.path());
+        put(&mut log, (4, 0, 0), 5, &[b"a"], true);
+        put(&mut log, (5, 0, 0), 6, &[b"b", b"c"], true);
+        let end = marker(4, 0, false, log.end_offset, 7);
+        log.append(check(&end).unwrap(), end);
+        log.raise(log.end_offset);
+        log.spill(u64::MAX).unwrap();
+        let image = log.image();
+        let mut again = Partition::new(folder.path());
+        again.restore(image.clone()).unwrap();
+        assert_eq!(again.image(), image);
+        assert_eq!((again.high_watermark, again.last_stable_offset()), (4, 1));
+        assert_eq!(again.aborted(0, 10).len(), 1);
+    }
+
+    #[test]
+    fn a_time_is_found_in_files_and_tail() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut log = Partition::new(folder.path());
+        for i in 0..200 {
+            put(&mut log, (-1, -1, -1), i * 10, &[&[1; 500]], false);
+            if i == 150 {
+                log.spill(30_000).unwrap();
+            }
+        }
+        for (ms, expected) in [(0, 0), (5, 1), (990, 99), (1_501, 151), (1_990, 199)] {
+            assert_eq!(log.search(ms, 200).run().unwrap(), Some((expected, expected * 10)), "time {ms}");
+        }
+        assert_eq!(log.search(1_991, 200).run().unwrap(), None);
+        assert_eq!(log.search(1_990, 199).run().unwrap(), None, "not visible");
+    }
+
+    #[test]
+    fn deleted_records_free_whole_segments() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut log = Partition::new(folder.path());
+        for _ in 0..100 {
+            put(&mut log, (-1, -1, -1), 1, &[&[1; 500]], false);
+        }
+        log.spill(10_000).unwrap();
+        let before = log.segments.len();
+        let gone = log.delete_before(50);
+        assert_eq!(gone.len(), (before - log.segments.len()) * 2);
+        assert!(!gone.is_empty() && log.segments[0].base_offset <= 50);
+        assert_eq!(read(&log, 50, 100, 1), [50]);
+    }
+}

@@ -1,0 +1,221 @@
+//! One segment file: batches end to end, named by the offset of the first, with a sparse index beside it.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use minicbor::{Decode, Encode};
+
+use super::batch::{BatchHeader, HEADER};
+use super::index::{Entry, Index};
+use crate::error::{Error, Result};
+
+/// What a checkpoint remembers of a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct SegmentImage {
+    #[n(0)]
+    pub(crate) base_offset: i64,
+    #[n(1)]
+    pub(crate) length: u64,
+    #[n(2)]
+    pub(crate) max_ms: i64,
+}
+
+/// An open segment.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    pub(crate) base_offset: i64,
+    path: PathBuf,
+    file: Arc<File>,
+    length: u64,
+    max_ms: i64,
+    index: Index,
+    /// Written since the last checkpoint.
+    dirty: bool,
+}
+
+impl Segment {
+    fn path(folder: &Path, base_offset: i64) -> PathBuf {
+        folder.join(format!("{base_offset:020}.log"))
+    }
+
+    /// Creates an empty segment; one that a crash left behind is emptied.
+    pub(crate) fn create(folder: &Path, base_offset: i64) -> Result<Self> {
+        fs::create_dir_all(folder).map_err(Error::file(folder))?;
+        let path = Self::path(folder, base_offset);
+        let options = OpenOptions::new().read(true).write(true).create(true).truncate(true).clone();
+        let file = Arc::new(options.open(&path).map_err(Error::file(&path))?);
+        let _ = fs::remove_file(index_path(&path)); // of a segment that a crash left behind
+        Ok(Segment { base_offset, path, file, length: 0, max_ms: -1, index: Index::default(), dirty: true })
+    }
+
+    /// Opens a segment as the checkpoint knew it: what was written later is cut (the journal brings it again).
+    pub(crate) fn open(folder: &Path, image: SegmentImage) -> Result<Self> {
+        let path = Self::path(folder, image.base_offset);
+        let file = OpenOptions::new().read(true).write(true).open(&path).map_err(Error::file(&path))?;
+        let length = file.metadata().map_err(Error::file(&path))?.len();
+        if length < image.length {
+            let reason = format!("the file ends here, the checkpoint knows {} bytes", image.length);
+            return Err(Error::corrupt(&path, length, reason));
+        }
+        if length > image.length {
+            file.set_len(image.length).map_err(Error::file(&path))?;
+        }
+        let index = load_index(&path, &file, image.length)?;
+        let (base_offset, length, max_ms) = (image.base_offset, image.length, image.max_ms);
+        Ok(Segment { base_offset, path, file: Arc::new(file), length, max_ms, index, dirty: false })
+    }
+
+    pub(crate) fn image(&self) -> SegmentImage {
+        SegmentImage { base_offset: self.base_offset, length: self.length, max_ms: self.max_ms }
+    }
+
+    pub(crate) fn length(&self) -> u64 {
+        self.length
+    }
+
+    pub(crate) fn max_ms(&self) -> i64 {
+        self.max_ms
+    }
+
+    pub(crate) fn file(&self) -> Arc<File> {
+        Arc::clone(&self.file)
+    }
+
+    pub(crate) fn position_of(&self, offset: i64) -> u64 {
+        self.index.position_of(offset)
+    }
+
+    pub(crate) fn position_at(&self, ms: i64) -> u64 {
+        self.index.position_at(ms)
+    }
+
+    /// Writes batches behind the last one, with one system call.
+    pub(crate) fn append<'a>(
+        &mut self,
+        batches: impl Iterator<Item = (&'a BatchHeader, &'a Bytes)>,
+    ) -> io::Result<()> {
+        let mut joined = Vec::new();
+        for (header, bytes) in batches {
+            let position = self.length + joined.len() as u64;
+            self.index.note(Entry { offset: header.base_offset, position, max_ms_before: self.max_ms });
+            self.max_ms = self.max_ms.max(header.max_timestamp);
+            joined.extend_from_slice(bytes);
+        }
+        self.file.write_all_at(&joined, self.length)?;
+        self.length += joined.len() as u64;
+        self.dirty = true;
+        Ok(())
+    }
+
+    /// The file and its index to be flushed by a checkpoint, if anything was written since the last one.
+    pub(crate) fn take_dirty(&mut self) -> Option<DirtySegment> {
+        std::mem::take(&mut self.dirty).then(|| DirtySegment {
+            path: self.path.clone(),
+            file: self.file(),
+            index: self.index.encode(),
+        })
+    }
+
+    /// The files of this segment, for removal.
+    pub(crate) fn paths(&self) -> [PathBuf; 2] {
+        [self.path.clone(), index_path(&self.path)]
+    }
+}
+
+/// A segment with bytes that a checkpoint has to bring to the device.
+#[derive(Debug)]
+pub(crate) struct DirtySegment {
+    path: PathBuf,
+    file: Arc<File>,
+    index: Vec<u8>,
+}
+
+impl DirtySegment {
+    /// Flushes the file; the index only saves time at start and is rebuilt when damaged, so it is not flushed.
+    pub(crate) fn flush(&self) -> Result<()> {
+        self.file.sync_data().map_err(Error::file(&self.path))?;
+        let index = index_path(&self.path);
+        fs::write(&index, &self.index).map_err(Error::file(&index))
+    }
+}
+
+fn index_path(log: &Path) -> PathBuf {
+    log.with_extension("index")
+}
+
+fn load_index(path: &Path, file: &File, length: u64) -> Result<Index> {
+    let mut index = fs::read(index_path(path)).ok().and_then(|b| Index::decode(&b)).unwrap_or_default();
+    let last = index.cut(length);
+    let (mut position, mut max_ms) = last.map_or((0, -1), |e| (e.position, e.max_ms_before));
+    while position < length {
+        let header = header_at(path, file, position)?;
+        index.note(Entry { offset: header.base_offset, position, max_ms_before: max_ms });
+        max_ms = max_ms.max(header.max_timestamp);
+        position += header.size as u64;
+    }
+    if position > length {
+        return Err(Error::corrupt(path, length, "the last batch is longer than the file"));
+    }
+    Ok(index)
+}
+
+fn header_at(path: &Path, file: &File, position: u64) -> Result<BatchHeader> {
+    let mut bytes = [0; HEADER];
+    file.read_exact_at(&mut bytes, position).map_err(Error::file(path))?;
+    BatchHeader::parse(&bytes).map_err(|e| Error::corrupt(path, position, e.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::batch::{check, stamped, tests::batch};
+    use super::*;
+
+    fn fill(segment: &mut Segment, from: i64, count: i64) {
+        for offset in from..from + count {
+            let bytes = stamped(&batch((-1, -1, -1), 100 + offset, &[&[7; 900]], false), offset, None);
+            let header = check(&bytes).unwrap();
+            segment.append(std::iter::once((&header, &bytes))).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_reopened_segment_is_cut_to_what_the_checkpoint_knew() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut segment = Segment::create(folder.path(), 0).unwrap();
+        fill(&mut segment, 0, 100);
+        let image = segment.image();
+        segment.take_dirty().unwrap().flush().unwrap();
+        fill(&mut segment, 100, 20);
+        drop(segment);
+        let segment = Segment::open(folder.path(), image).unwrap();
+        assert_eq!(segment.image(), image);
+        assert_eq!(segment.file.metadata().unwrap().len(), image.length);
+    }
+
+    #[test]
+    fn a_damaged_index_is_built_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut segment = Segment::create(folder.path(), 0).unwrap();
+        fill(&mut segment, 0, 100);
+        segment.take_dirty().unwrap().flush().unwrap();
+        let (image, index, path) = (segment.image(), segment.index.clone(), index_path(&segment.path));
+        for damage in [b"".as_slice(), b"nonsense"] {
+            fs::write(&path, damage).unwrap();
+            assert_eq!(Segment::open(folder.path(), image).unwrap().index, index);
+        }
+    }
+
+    #[test]
+    fn a_segment_shorter_than_its_checkpoint_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut segment = Segment::create(folder.path(), 0).unwrap();
+        fill(&mut segment, 0, 3);
+        let image = segment.image();
+        segment.file.set_len(image.length - 1).unwrap();
+        assert!(matches!(Segment::open(folder.path(), image), Err(Error::Corrupt { .. })));
+    }
+}

@@ -1,0 +1,170 @@
+//! Topic settings: which exist, what they are by default, what values they take.
+
+use std::collections::BTreeMap;
+
+/// Type of a setting, by the number clients know it by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i8)]
+pub(crate) enum Type {
+    Boolean = 1,
+    String = 2,
+    Int = 3,
+    Long = 5,
+    Double = 6,
+    List = 7,
+}
+
+/// One setting.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Setting {
+    pub(crate) name: &'static str,
+    pub(crate) default: &'static str,
+    pub(crate) kind: Type,
+    /// The values allowed; empty for any of the type.
+    allowed: &'static [&'static str],
+}
+
+const fn setting(name: &'static str, kind: Type, default: &'static str) -> Setting {
+    Setting { name, default, kind, allowed: &[] }
+}
+
+const fn choice(
+    name: &'static str,
+    kind: Type,
+    default: &'static str,
+    allowed: &'static [&'static str],
+) -> Setting {
+    Setting { name, default, kind, allowed }
+}
+
+/// Every topic setting, with Apache Kafka's defaults. Retention and compaction are stored and shown, not yet carried out.
+pub(crate) const TOPIC: &[Setting] = &[
+    choice("cleanup.policy", Type::List, "delete", &["delete", "compact"]),
+    choice(
+        "compression.type",
+        Type::String,
+        "producer",
+        &["producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"],
+    ),
+    setting("delete.retention.ms", Type::Long, "86400000"),
+    setting("file.delete.delay.ms", Type::Long, "60000"),
+    setting("flush.messages", Type::Long, "9223372036854775807"),
+    setting("flush.ms", Type::Long, "9223372036854775807"),
+    setting("follower.replication.throttled.replicas", Type::List, ""),
+    setting("index.interval.bytes", Type::Int, "4096"),
+    setting("leader.replication.throttled.replicas", Type::List, ""),
+    setting("max.compaction.lag.ms", Type::Long, "9223372036854775807"),
+    setting("max.message.bytes", Type::Int, "1048588"),
+    setting("message.timestamp.after.max.ms", Type::Long, "3600000"),
+    setting("message.timestamp.before.max.ms", Type::Long, "9223372036854775807"),
+    choice("message.timestamp.type", Type::String, "CreateTime", &["CreateTime", "LogAppendTime"]),
+    setting("min.cleanable.dirty.ratio", Type::Double, "0.5"),
+    setting("min.compaction.lag.ms", Type::Long, "0"),
+    setting("min.insync.replicas", Type::Int, "1"),
+    setting("preallocate", Type::Boolean, "false"),
+    setting("retention.bytes", Type::Long, "-1"),
+    setting("retention.ms", Type::Long, "604800000"),
+    setting("segment.bytes", Type::Int, "1073741824"),
+    setting("segment.index.bytes", Type::Int, "10485760"),
+    setting("segment.jitter.ms", Type::Long, "0"),
+    setting("segment.ms", Type::Long, "604800000"),
+    setting("unclean.leader.election.enable", Type::Boolean, "false"),
+];
+
+impl Setting {
+    fn accepts(&self, value: &str) -> bool {
+        let typed = match self.kind {
+            Type::Boolean => matches!(value, "true" | "false"),
+            Type::Int => value.parse::<i32>().is_ok(),
+            Type::Long => value.parse::<i64>().is_ok(),
+            Type::Double => value.parse::<f64>().is_ok_and(f64::is_finite),
+            Type::String | Type::List => true,
+        };
+        let allowed = |v: &str| self.allowed.is_empty() || self.allowed.contains(&v);
+        typed
+            && if self.kind == Type::List {
+                value.split(',').all(|v| allowed(v.trim()))
+            } else {
+                allowed(value)
+            }
+    }
+
+    /// Whether values are joined by commas, so that parts can be added and removed.
+    pub(crate) fn is_list(&self) -> bool {
+        self.kind == Type::List
+    }
+}
+
+/// The setting of that name.
+pub(crate) fn find(name: &str) -> Option<&'static Setting> {
+    TOPIC.iter().find(|s| s.name == name)
+}
+
+/// Says what is wrong with a setting, in a sentence for the client.
+pub(crate) fn check(name: &str, value: &str) -> Result<(), String> {
+    let setting = find(name).ok_or_else(|| format!("Unknown topic config name: {name}"))?;
+    if setting.accepts(value) {
+        return Ok(());
+    }
+    Err(format!("Invalid value {value} for configuration {name}"))
+}
+
+/// What a topic's settings mean for its records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Rules {
+    pub(crate) max_message_bytes: usize,
+    pub(crate) append_time: bool,
+    pub(crate) after_max_ms: i64,
+    pub(crate) before_max_ms: i64,
+    pub(crate) segment_bytes: u64,
+    pub(crate) compacted: bool,
+}
+
+impl Rules {
+    pub(crate) fn of(configs: &BTreeMap<String, String>) -> Self {
+        let text = |name: &str| {
+            configs
+                .get(name)
+                .map(String::as_str)
+                .or_else(|| find(name).map(|s| s.default))
+                .unwrap_or_default()
+        };
+        let number = |name: &str| text(name).parse::<i64>().unwrap_or(i64::MAX);
+        Rules {
+            max_message_bytes: usize::try_from(number("max.message.bytes")).unwrap_or(0),
+            append_time: text("message.timestamp.type") == "LogAppendTime",
+            after_max_ms: number("message.timestamp.after.max.ms"),
+            before_max_ms: number("message.timestamp.before.max.ms"),
+            segment_bytes: u64::try_from(number("segment.bytes")).unwrap_or(u64::MAX),
+            compacted: text("cleanup.policy").split(',').any(|p| p.trim() == "compact"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_default_is_a_valid_value() {
+        for setting in TOPIC.iter().filter(|s| !s.default.is_empty()) {
+            assert_eq!(check(setting.name, setting.default), Ok(()), "{}", setting.name);
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for (name, value) in [("nonsense", "1"), ("retention.ms", "soon"), ("cleanup.policy", "compact,burn")]
+        {
+            assert!(check(name, value).is_err(), "{name}");
+        }
+        assert_eq!(check("cleanup.policy", "compact,delete"), Ok(()));
+    }
+
+    #[test]
+    fn rules_follow_the_settings() {
+        let configs = BTreeMap::from([("message.timestamp.type".to_string(), "LogAppendTime".to_string())]);
+        assert!(Rules::of(&configs).append_time && !Rules::of(&BTreeMap::new()).append_time);
+        assert_eq!(Rules::of(&BTreeMap::new()).max_message_bytes, 1_048_588);
+    }
+}

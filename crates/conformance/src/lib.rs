@@ -1,0 +1,132 @@
+//! What every Kafka-protocol broker under Quadrille must do, checked over the wire with a real client (librdkafka).
+//!
+//! The same checks run against the embedded broker and against Apache Kafka, so the embedded one never judges itself. A check
+//! makes topics, groups and transactional IDs of its own, waits for conditions with deadlines, and fails when the broker
+//! behaves otherwise. Checks may run side by side.
+//!
+//! Apache Kafka is the judge. Where 4.3 does otherwise than a check says, [`Check::apache_kafka`] says how and why the check
+//! stands all the same; the runner expects the check to fail there, so that a difference which goes away is noticed.
+//! At present there is none: every check passes on both.
+//!
+//! The broker under test needs: no topic creation on the side, a smallest session time-out of 6 s, an initial rebalance delay
+//! of 0, and expired transactions looked for at least once a second.
+
+mod client;
+mod fencing;
+mod fetch;
+mod groups;
+mod offsets;
+mod produce;
+mod statics;
+mod topics;
+mod transactions;
+mod wait;
+
+/// Where and how checks run.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// `bootstrap.servers` of the broker under test.
+    pub bootstrap: String,
+}
+
+/// One thing that must hold.
+#[derive(Debug, Clone, Copy)]
+pub struct Check {
+    /// Area and sentence, for example `fetch::an_empty_partition_has_an_end`.
+    pub name: &'static str,
+    /// Fails with the reason when it does not hold.
+    pub run: fn(&Context) -> anyhow::Result<()>,
+    /// How Apache Kafka 4.3 is known to differ, if it does.
+    pub apache_kafka: Option<&'static str>,
+}
+
+macro_rules! checks {
+    ($($area:ident: $($name:ident $(differs $why:literal)?),+ $(,)?;)+) => {
+        /// Every check, by area.
+        pub const CHECKS: &[Check] = &[$($(
+            Check {
+                name: concat!(stringify!($area), "::", stringify!($name)),
+                run: $area::$name,
+                apache_kafka: checks!(@why $($why)?),
+            },
+        )+)+];
+    };
+    (@why) => { None };
+    (@why $why:literal) => { Some($why) };
+}
+
+checks! {
+    topics:
+        a_created_topic_is_listed_with_its_partitions,
+        a_topic_is_created_once,
+        an_unknown_topic_is_reported,
+        impossible_topics_are_refused,
+        settings_are_described_with_defaults,
+        settings_can_be_changed,
+        partitions_can_be_added_but_not_taken_away,
+        a_deleted_topic_comes_back_empty;
+    produce:
+        keys_values_headers_and_times_arrive_unchanged,
+        append_time_replaces_the_producers_time,
+        every_codec_arrives,
+        a_record_too_large_is_refused,
+        a_record_from_the_future_is_refused,
+        an_old_record_is_accepted,
+        an_idempotent_producer_keeps_order_without_gaps,
+        every_level_of_acknowledgement_works,
+        an_unknown_partition_is_refused,
+        a_compacted_topic_wants_keys;
+    fetch:
+        an_offset_above_the_end_is_out_of_range,
+        an_empty_partition_has_an_end,
+        a_waiting_fetch_is_woken_by_an_append,
+        small_fetches_get_everything_in_order,
+        many_partitions_are_fetched_together,
+        watermarks_enclose_the_records,
+        offsets_are_found_by_time,
+        deleted_records_are_gone_and_the_rest_stays;
+    groups:
+        two_members_share_the_partitions_of_all_topics_alike,
+        cooperative_members_share_the_partitions,
+        a_member_that_leaves_hands_over,
+        a_group_is_listed_and_described,
+        a_group_with_members_cannot_be_deleted,
+        a_deleted_group_has_no_offsets,
+        groups_do_not_disturb_each_other;
+    statics:
+        a_restarted_static_member_keeps_its_partitions,
+        a_second_member_with_the_same_instance_fences_the_first,
+        a_dead_member_is_replaced_after_its_session;
+    offsets:
+        a_committed_offset_is_where_the_group_goes_on,
+        metadata_of_an_offset_is_kept,
+        an_empty_group_takes_first_positions,
+        no_outsider_commits_for_a_group_with_members,
+        an_uncommitted_partition_has_no_offset,
+        a_pending_offset_is_unstable_until_its_transaction_ends,
+        of_two_pending_offsets_the_one_sent_last_wins;
+    transactions:
+        a_committed_transaction_is_seen_whole,
+        an_open_transaction_is_hidden_and_holds_what_follows,
+        an_aborted_transaction_is_never_seen_by_committed_readers,
+        markers_take_offsets,
+        offsets_and_records_end_together,
+        one_transaction_commits_offsets_of_two_groups,
+        two_sends_of_offsets_both_count,
+        a_second_producer_fences_the_first,
+        a_crashed_producers_transaction_is_aborted_by_its_successor,
+        a_transaction_that_takes_too_long_is_aborted_and_fenced,
+        a_transaction_without_records_can_end,
+        interleaved_transactions_are_told_apart,
+        a_refused_record_leaves_the_transaction_to_be_aborted,
+        many_small_transactions_stay_in_order;
+    fencing:
+        metadata_of_nobody_is_not_fenced,
+        metadata_of_nobody_is_accepted_by_an_empty_group,
+        an_instance_that_is_not_in_the_group_is_fenced,
+        a_stale_generation_is_fenced,
+        a_member_that_left_is_fenced,
+        a_member_may_commit_what_another_owns,
+        one_stale_group_spoils_the_whole_transaction,
+        a_rebalance_between_offsets_and_commit_does_not_stop_the_commit;
+}

@@ -1,0 +1,215 @@
+//! Ingest: events of others become facts.
+//!
+//! Whatever partition an event lies on, its fact goes to the partition of its saga. The value is read here, at the
+//! edge, once: what is no event of its schema starts nothing and is dead-lettered. An event that nothing waits for
+//! is passed over.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use quadrille_kafka::{Error, Partition};
+use quadrille_runtime::processor::{Output, Processor};
+use quadrille_schema::{Codec, Decoder, Schemas};
+use quadrille_types::dead_letter::{DeadLetter, Reason};
+use quadrille_types::envelope::{Envelope, Lineage};
+use quadrille_types::fact::{Body, EventRef, Fact, Payload};
+use quadrille_types::ids::Action;
+use quadrille_types::topics::INGEST;
+use quadrille_types::{OutRecord, Record, RunId, format, partition, structured};
+
+use crate::spec::{CoordinatorSpec, Foreign};
+
+/// How long a registry may be away before the member gives its partitions up and begins again.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Turns events into facts.
+pub struct Ingest {
+    spec: Arc<CoordinatorSpec>,
+    decoders: BTreeMap<String, Decoder>,
+    tokio: tokio::runtime::Handle,
+    out: Vec<OutRecord>,
+}
+
+impl Ingest {
+    /// An ingest that reads values with the schemas of the topology. `tokio` runs the registry's client.
+    pub fn new(
+        spec: Arc<CoordinatorSpec>,
+        schemas: &Schemas,
+        tokio: tokio::runtime::Handle,
+    ) -> Result<Self, Error> {
+        let mut decoders = BTreeMap::new();
+        for foreign in spec.foreign.values().flatten() {
+            if let Some(text) = &foreign.schema {
+                let codec = Codec::parse(text)
+                    .map_err(|e| Error::Setting(format!("schema of event {}: {e}", foreign.event)))?;
+                decoders.insert(foreign.event.clone(), schemas.decoder_as(Arc::new(codec)));
+            }
+        }
+        Ok(Self { spec, decoders, tokio, out: Vec::new() })
+    }
+
+    fn event(&mut self, record: &Record) -> Result<(), Error> {
+        let spec = Arc::clone(&self.spec);
+        let here = spec.foreign.get(&record.position.topic).map(Vec::as_slice).unwrap_or_default();
+        let (envelope, value) = match read(record) {
+            Ok(read) => read,
+            Err(message) => return self.dead(record, Reason::Undecodable, message),
+        };
+        let only = spec.events_in.get(&record.position.topic) == Some(&1);
+        let named = here.iter().filter(|foreign| match &envelope.event {
+            Some(name) => foreign.event == *name,
+            None => only,
+        });
+        for foreign in named {
+            self.fact(record, foreign, &envelope, value.as_deref())?;
+        }
+        Ok(())
+    }
+
+    fn fact(
+        &mut self,
+        record: &Record,
+        foreign: &Foreign,
+        envelope: &Envelope,
+        value: Option<&[u8]>,
+    ) -> Result<(), Error> {
+        let Some(value) = value else {
+            return self.dead(record, Reason::NoValue, "the record has no value".to_owned());
+        };
+        let correlation_id = match correlation(record, foreign, envelope) {
+            Ok(id) => id,
+            Err((reason, message)) => return self.dead(record, reason, message),
+        };
+        if let Some(message) = self.unreadable(record, foreign, envelope, value)? {
+            return self.dead(record, Reason::Undecodable, message);
+        }
+        let content_type = envelope.content_type.clone();
+        let payload = foreign.carried.then(|| Payload { content_type, value: value.to_vec() });
+        let event = EventRef { event: foreign.event.clone(), id: envelope.id.clone(), payload };
+        let run = RunId::of(self.spec.names.mesh(), &foreign.flow, &correlation_id);
+        let fact = Fact {
+            lineage: Lineage {
+                flow: foreign.flow.clone(),
+                run,
+                correlation_id,
+                definition: self.spec.definition.clone(),
+            },
+            source: record.position.clone(),
+            source_time_ms: record.time_ms,
+            body: if foreign.starts { Body::Started(event) } else { Body::Observed(event) },
+            traceparent: envelope.traceparent.clone(),
+        };
+        let key = run.to_string().into_bytes();
+        self.out.push(OutRecord {
+            topic: self.spec.names.facts(INGEST),
+            partition: partition::of_key(&key, self.spec.saga_partitions) as i32,
+            key: Some(key),
+            value: Some(format::encode(&fact)),
+            headers: vec![("content-type".to_owned(), Some(format::CONTENT_TYPE.as_bytes().to_vec()))],
+        });
+        Ok(())
+    }
+
+    /// What is wrong with the value, if anything. While the registry is away nothing is known, so it waits.
+    fn unreadable(
+        &self,
+        record: &Record,
+        foreign: &Foreign,
+        envelope: &Envelope,
+        value: &[u8],
+    ) -> Result<Option<String>, Error> {
+        let json = envelope.content_type.as_deref().is_some_and(|media| media.contains("json"));
+        let decoder = match self.decoders.get(&foreign.event) {
+            Some(decoder) if !json => decoder,
+            _ => return Ok(serde_json::from_slice::<serde_json::Value>(value).err().map(|e| e.to_string())),
+        };
+        let named =
+            record.headers.iter().rev().find(|(name, _)| name == quadrille_schema::wire::VALUE_HEADER);
+        let header = named.and_then(|(_, value)| value.as_deref());
+        let began = Instant::now();
+        loop {
+            let known = self.tokio.block_on(decoder.prepare(header, value));
+            let error = match known.and_then(|()| decoder.decode_json(header, value)) {
+                Ok(_) => return Ok(None),
+                Err(error) => error,
+            };
+            if !error.is_retryable() {
+                return Ok(Some(error.to_string()));
+            }
+            if began.elapsed() > PATIENCE {
+                return Err(Error::Setting(format!("the schema registry is away: {error}")));
+            }
+            tracing::warn!(target: "quadrille::ingest", %error, "waiting for the schema registry");
+            std::thread::sleep(Duration::from_millis(500));
+        }
+    }
+
+    fn dead(&mut self, record: &Record, reason: Reason, message: String) -> Result<(), Error> {
+        tracing::warn!(target: "quadrille::ingest", position = %record.position, %reason, message, "dead letter");
+        let letter = DeadLetter {
+            origin: record.position.clone(),
+            origin_time_ms: record.time_ms,
+            group: self.spec.names.group(INGEST),
+            step: INGEST.to_owned(),
+            activation: None,
+            action: Action::Do,
+            reason,
+            message,
+            attempts: 0,
+        };
+        let number = record.position.partition as u32 % self.spec.saga_partitions;
+        self.out.push(OutRecord {
+            topic: self.spec.names.dead(INGEST),
+            partition: number as i32,
+            key: record.key.clone(),
+            value: record.value.clone(),
+            headers: letter.headers(record.headers.clone()),
+        });
+        Ok(())
+    }
+}
+
+impl Processor for Ingest {
+    fn assigned(&mut self, _: &BTreeSet<Partition>) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn forget(&mut self) {
+        self.out.clear();
+    }
+
+    fn process(&mut self, record: Record, _: i64) -> Result<(), Error> {
+        self.event(&record)
+    }
+
+    fn tick(&mut self, _: i64) {}
+
+    fn collect(&mut self) -> Output {
+        Output { records: std::mem::take(&mut self.out), touched: BTreeSet::new() }
+    }
+}
+
+fn read(record: &Record) -> Result<(Envelope, Option<Vec<u8>>), String> {
+    let content_type = record.header_text("content-type").unwrap_or_default();
+    if structured::announced_by(content_type) {
+        let value = record.value.as_deref().unwrap_or_default();
+        let (envelope, data) =
+            structured::read(content_type, value, &record.position).map_err(|e| e.to_string())?;
+        return Ok((envelope, Some(data)));
+    }
+    let envelope = Envelope::read(record.headers(), &record.position).map_err(|e| e.to_string())?;
+    Ok((envelope, record.value.clone()))
+}
+
+fn correlation(record: &Record, foreign: &Foreign, envelope: &Envelope) -> Result<String, (Reason, String)> {
+    let header = envelope.correlation_id.clone().filter(|id| !id.is_empty() && !foreign.by_key);
+    if let Some(id) = header {
+        return Ok(id);
+    }
+    match record.key.as_deref().map(std::str::from_utf8) {
+        Some(Ok(key)) if !key.is_empty() => Ok(key.to_owned()),
+        Some(Err(_)) => Err((Reason::Undecodable, "the key is the correlation ID and not UTF-8".to_owned())),
+        _ => Err((Reason::NoKey, "there is neither a ce_correlationid header nor a key".to_owned())),
+    }
+}

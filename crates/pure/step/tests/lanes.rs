@@ -1,0 +1,171 @@
+//! What a lane holds and gives out, driven by hand.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use quadrille_step::conclude::{Answer, Emitted};
+use quadrille_step::lane::{Counts, Lane, LedgerId, Task};
+use quadrille_step::retry::Policy;
+use quadrille_step::spec::{Emits, EventSpec, Guarantee, Owner, ServiceSpec, StepSpec};
+use quadrille_types::dead_letter::Reason;
+use quadrille_types::envelope::Position;
+use quadrille_types::topics::Names;
+use quadrille_types::{Definition, Partition, Record};
+
+const LEDGER: LedgerId = LedgerId { step: 0, partition: 0 };
+
+fn spec() -> ServiceSpec {
+    let event = |topic: &str, owner, starts: Option<&str>| EventSpec {
+        topic: topic.into(),
+        partitions: 1,
+        owner,
+        starts: starts.map(Into::into),
+        flow: Some("order".into()),
+    };
+    ServiceSpec {
+        names: Names::new("shop"),
+        service: "payment".into(),
+        guarantee: Guarantee::ExactlyOnce,
+        definition: Definition { version: 1, hash: "c0ffee".into() },
+        saga_partitions: 1,
+        record_bytes_max: 1_000_000,
+        events: BTreeMap::from([
+            ("OrderPlaced".into(), event("orders", Owner::Foreign, Some("order"))),
+            ("PaymentTaken".into(), event("payments", Owner::Mesh, None)),
+        ]),
+        steps: vec![StepSpec {
+            name: "charge".into(),
+            listens_to: Some("OrderPlaced".into()),
+            partitions: 1,
+            emits: Emits::one_of(["PaymentTaken"]),
+            rejects: Emits::one_of::<String>([]),
+            undo_emits: None,
+            retry: Policy { tries: 1, wait_min_ms: 1, wait_max_ms: 1 },
+            timeout_ms: 1_000,
+            concurrency: 10,
+            carries: BTreeSet::new(),
+            keeps_ledger: true,
+        }],
+    }
+}
+
+fn lane() -> Lane {
+    let mut lane = Lane::new(Arc::new(spec()), 100);
+    lane.assign([Partition::new("orders", 0), Partition::new("shop.control.charge", 0)]);
+    assert_eq!(lane.missing_ledgers(), [LEDGER]);
+    lane.restore_ledger(LEDGER, []);
+    lane
+}
+
+fn order(offset: i64, key: &str) -> Record {
+    Record {
+        position: Position { topic: "orders".into(), partition: 0, offset },
+        time_ms: 1,
+        key: Some(key.into()),
+        value: Some(b"order".to_vec()),
+        headers: vec![],
+    }
+}
+
+fn paid() -> Answer {
+    Answer::Succeeded(vec![Emitted { event: "PaymentTaken".into(), content_type: None, value: vec![] }])
+}
+
+fn garbage() -> Answer {
+    Answer::Failed { reason: Reason::Undecodable, message: "no order".into() }
+}
+
+fn started(lane: &mut Lane) -> Vec<Task> {
+    std::iter::from_fn(|| lane.start()).collect()
+}
+
+fn written(lane: &mut Lane) -> (Vec<String>, Option<i64>) {
+    let batch = lane.collect(100);
+    let offset = batch.offsets.get(&Partition::new("orders", 0)).copied();
+    (batch.out.into_iter().map(|record| record.topic).collect(), offset)
+}
+
+#[test]
+fn a_copy_of_a_known_activation_leaves_nothing_but_its_offset() {
+    let mut lane = lane();
+    for offset in 0..3 {
+        lane.take(order(offset, "4711"), 5);
+    }
+    let first = started(&mut lane);
+    assert_eq!(first.len(), 1, "copies wait behind the first");
+    lane.finish(&first[0], paid(), 1, 6);
+    assert!(started(&mut lane).is_empty());
+    let (topics, offset) = written(&mut lane);
+    assert_eq!(topics, ["payments", "shop.facts.payment", "shop.ledger.charge"]);
+    assert_eq!(offset, Some(3));
+    assert_eq!(lane.counts(), Counts { duplicates: 2, ..Counts::default() });
+}
+
+#[test]
+fn garbage_does_not_use_up_the_activation_of_a_good_copy() {
+    let mut lane = lane();
+    lane.take(order(0, "4711"), 5);
+    lane.take(order(1, "4711"), 5);
+    let bad = started(&mut lane);
+    lane.finish(&bad[0], garbage(), 1, 6);
+    let good = started(&mut lane);
+    assert_eq!(good.len(), 1, "the good copy runs");
+    lane.finish(&good[0], paid(), 1, 7);
+    let (topics, offset) = written(&mut lane);
+    assert_eq!(
+        topics,
+        ["shop.dead.charge", "shop.facts.payment", "payments", "shop.facts.payment", "shop.ledger.charge"]
+    );
+    assert_eq!(offset, Some(2));
+}
+
+#[test]
+fn what_is_read_again_after_a_failed_transaction_runs_again() {
+    let mut lane = lane();
+    lane.take(order(0, "4711"), 5);
+    let first = started(&mut lane);
+    lane.finish(&first[0], paid(), 1, 6);
+    assert_eq!(written(&mut lane).1, Some(1));
+    lane.restart();
+    assert_eq!(lane.missing_ledgers(), [LEDGER], "what it knew was not committed");
+    lane.restore_ledger(LEDGER, []);
+    lane.take(order(0, "4711"), 7);
+    assert_eq!(started(&mut lane).len(), 1);
+}
+
+#[test]
+fn an_answer_from_before_a_revocation_is_ignored_and_its_key_waits_for_it() {
+    let mut lane = lane();
+    lane.take(order(0, "4711"), 5);
+    let old = started(&mut lane);
+    lane.restart();
+    lane.restore_ledger(LEDGER, []);
+    lane.take(order(0, "4711"), 6);
+    assert!(started(&mut lane).is_empty(), "the old call still runs for this key");
+    lane.finish(&old[0], paid(), 1, 7);
+    assert!(!lane.is_ready());
+    let new = started(&mut lane);
+    lane.finish(&new[0], paid(), 1, 8);
+    assert_eq!(written(&mut lane).1, Some(1));
+}
+
+#[test]
+fn a_restored_ledger_drops_what_an_earlier_owner_did() {
+    let mut first = lane();
+    first.take(order(0, "4711"), 5);
+    let activation = started(&mut first)[0].work.activation;
+    let mut lane = Lane::new(Arc::new(spec()), 100);
+    lane.assign([Partition::new("orders", 0), Partition::new("shop.control.charge", 0)]);
+    lane.restore_ledger(LEDGER, [activation]);
+    lane.take(order(7, "4711"), 5);
+    assert!(started(&mut lane).is_empty());
+    assert_eq!(written(&mut lane), (vec![], Some(8)));
+}
+
+#[test]
+fn a_partition_that_is_gone_takes_nothing() {
+    let mut lane = lane();
+    lane.revoke(&[Partition::new("orders", 0)]);
+    lane.take(order(0, "4711"), 5);
+    assert_eq!((lane.load(), started(&mut lane).len()), (0, 0));
+}

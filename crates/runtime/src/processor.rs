@@ -1,0 +1,325 @@
+//! A lane without handlers: what a record leads to is decided at once, in memory, and written in transactions.
+//!
+//! The coordinator and its ingest lanes run on it. Ownership, transactions and failures are as in [`crate::lane`]:
+//! whatever fails, what is not committed is forgotten and read again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use quadrille_kafka::group::{Member, Membership, Owner};
+use quadrille_kafka::transaction::{Busy, Offsets, Transactor};
+use quadrille_kafka::{Error, Partition, Settings};
+use quadrille_types::{OutRecord, Record};
+use tokio::sync::watch;
+
+use crate::now_ms;
+
+/// Most records in one transaction.
+const BATCH: usize = 1_000;
+
+/// Longest wait when nothing happens.
+const TICK: Duration = Duration::from_millis(100);
+
+/// What is done with records.
+pub trait Processor: Send + 'static {
+    /// These partitions are owned from now on: brings back what is known of them. Blocks.
+    fn assigned(&mut self, partitions: &BTreeSet<Partition>) -> Result<(), Error>;
+
+    /// Forgets everything: partitions went, or what was processed was not committed.
+    fn forget(&mut self);
+
+    /// Takes a record.
+    fn process(&mut self, record: Record, now_ms: i64) -> Result<(), Error>;
+
+    /// Does what is due by now.
+    fn tick(&mut self, now_ms: i64);
+
+    /// What all of this left to be written since the last call.
+    fn collect(&mut self) -> Output;
+}
+
+/// What is to be written.
+#[derive(Debug, Default)]
+pub struct Output {
+    /// The records, in order.
+    pub records: Vec<OutRecord>,
+    /// Partition numbers for which something was done without a record of theirs, such as a timer: the transaction must
+    /// be fenced by their ownership all the same.
+    pub touched: BTreeSet<i32>,
+}
+
+/// What a processor's thread needs.
+pub struct ProcessorConfig {
+    /// The cluster.
+    pub settings: Settings,
+    /// Consumer group.
+    pub group: String,
+    /// Topics that it reads.
+    pub topics: BTreeSet<String>,
+    /// Transactional ID, and the member's static ID if `is_static`.
+    pub id: String,
+    /// The ID is stable over restarts and nobody else has it.
+    pub is_static: bool,
+}
+
+/// A running processor.
+pub struct Running {
+    stop: Arc<AtomicBool>,
+    wake: SyncSender<()>,
+    busy: Arc<Busy>,
+    assigned: Arc<AtomicBool>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+struct Shared {
+    core: Mutex<Core>,
+    assigned: Arc<AtomicBool>,
+}
+
+struct Core {
+    processor: Box<dyn Processor>,
+    transactor: Transactor,
+    /// Owned partitions; `restored` says whether the processor knows.
+    owned: BTreeSet<Partition>,
+    restored: bool,
+    /// The group has given the member its partitions, be they none.
+    joined: bool,
+    must_rewind: bool,
+    /// Behind the last record that was processed.
+    next: Offsets,
+    processed: usize,
+}
+
+impl Running {
+    /// Starts the thread. `failed` is told if it ends without being stopped.
+    pub fn start(
+        config: ProcessorConfig,
+        processor: Box<dyn Processor>,
+        failed: watch::Sender<Option<String>>,
+    ) -> Result<Self, Error> {
+        let transactor = Transactor::new(&config.settings, config.id.clone())?;
+        let busy = transactor.busy();
+        let assigned = Arc::new(AtomicBool::new(false));
+        let core = Core {
+            processor,
+            transactor,
+            owned: BTreeSet::new(),
+            restored: true,
+            joined: false,
+            must_rewind: false,
+            next: BTreeMap::new(),
+            processed: 0,
+        };
+        let shared = Arc::new(Shared { core: Mutex::new(core), assigned: Arc::clone(&assigned) });
+        let (wake, woken) = sync_channel(1);
+        let waker = wake.clone();
+        let topics: Vec<&str> = config.topics.iter().map(String::as_str).collect();
+        let member = Member::join(
+            &config.settings,
+            &config.group,
+            config.is_static.then_some(config.id.as_str()),
+            &topics,
+            &shared,
+            move || _ = waker.try_send(()),
+        )?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let body = move || {
+            let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                shared.run(&member, &woken, &stopped)
+            }));
+            let failure = match result {
+                Ok(Ok(())) => return,
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "the thread panicked: see its message above".to_owned(),
+            };
+            tracing::error!(target: "quadrille::processor", group = config.group, failure, "ended");
+            failed.send_replace(Some(failure));
+        };
+        let thread = std::thread::Builder::new()
+            .name(config.id)
+            .spawn(body)
+            .expect("the system has room for a thread");
+        Ok(Self { stop, wake, busy, assigned, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Whether it has been given its partitions, be they none, and has restored them.
+    pub fn is_ready(&self) -> bool {
+        self.assigned.load(Ordering::Acquire)
+    }
+
+    /// How long a call to Kafka blocks by now.
+    pub fn blocked(&self) -> Option<Duration> {
+        self.busy.for_how_long()
+    }
+
+    /// Commits what is processed and leaves the group. Blocks.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+        let _ = self.wake.try_send(());
+        let thread = self.thread.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
+        if let Some(thread) = thread {
+            // What a panic had to say is said by the thread.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    fn core(&self) -> MutexGuard<'_, Core> {
+        self.core.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn run(&self, member: &Member, woken: &Receiver<()>, stop: &AtomicBool) -> Result<(), Error> {
+        while !stop.load(Ordering::Acquire) {
+            self.read(member)?;
+            let mut core = self.core();
+            core.restore()?;
+            if core.must_rewind {
+                core.rewind(member);
+            } else {
+                core.processor.tick(now_ms());
+                core.commit(&member.membership(), Some(member));
+            }
+            self.assigned.store(core.joined && core.restored, Ordering::Release);
+            let idle = core.processed == 0;
+            core.processed = 0;
+            drop(core);
+            if idle {
+                // A time-out only means that nothing came.
+                let _ = woken.recv_timeout(TICK);
+            }
+        }
+        self.core().commit(&member.membership(), Some(member));
+        Ok(())
+    }
+
+    /// Processes what there is, up to a transaction's worth.
+    fn read(&self, member: &Member) -> Result<(), Error> {
+        loop {
+            let record = member.poll()?;
+            let mut core = self.core();
+            core.restore()?;
+            let Some(record) = record else { return Ok(()) };
+            if core.must_rewind {
+                continue;
+            }
+            core.take(record)?;
+            if core.processed >= BATCH {
+                return Ok(());
+            }
+        }
+    }
+}
+
+impl Core {
+    fn take(&mut self, record: Record) -> Result<(), Error> {
+        let partition = Partition::new(record.position.topic.clone(), record.position.partition);
+        if !self.owned.contains(&partition) {
+            return Ok(());
+        }
+        let next = record.position.offset + 1;
+        self.processor.process(record, now_ms())?;
+        self.next.insert(partition, next);
+        self.processed += 1;
+        Ok(())
+    }
+
+    /// Brings back what is known of partitions that were just assigned.
+    fn restore(&mut self) -> Result<(), Error> {
+        if !self.restored {
+            self.processor.assigned(&self.owned)?;
+            self.restored = true;
+        }
+        Ok(())
+    }
+
+    /// Writes what was decided. Inside a revocation `member` is absent: nothing may be asked of it then.
+    fn commit(&mut self, membership: &Membership<'_>, member: Option<&Member>) {
+        if self.must_rewind {
+            return;
+        }
+        let output = self.processor.collect();
+        let mut offsets = std::mem::take(&mut self.next);
+        let unfenced: Vec<_> = output
+            .touched
+            .iter()
+            .filter(|number| !offsets.keys().any(|partition| partition.partition == **number))
+            .filter_map(|number| self.owned.iter().find(|partition| partition.partition == *number).cloned())
+            .collect();
+        if !unfenced.is_empty() {
+            match member.map(|member| member.committed(&unfenced)) {
+                Some(Ok(committed)) => offsets.extend(committed),
+                Some(Err(error)) => return self.fail(&error.to_string(), output.records.len()),
+                None => return self.fail("partitions are going", output.records.len()),
+            }
+        }
+        if offsets.is_empty() {
+            return;
+        }
+        match self.transactor.burst(&output.records, &offsets, membership) {
+            Ok(()) => {
+                metrics::counter!("quadrille_records_written_total").increment(output.records.len() as u64);
+            }
+            Err(failure) => self.fail(&failure.to_string(), output.records.len()),
+        }
+    }
+
+    fn fail(&mut self, why: &str, records: usize) {
+        tracing::warn!(
+            target: "quadrille::processor",
+            records,
+            why,
+            "the transaction failed: its records are read again"
+        );
+        self.processor.forget();
+        self.next.clear();
+        self.restored = self.owned.is_empty();
+        self.must_rewind = true;
+    }
+
+    fn rewind(&mut self, member: &Member) {
+        match self.transactor.prepare().and_then(|()| member.rewind()) {
+            Ok(()) => {
+                // What was restored before the last transaction ended may lack what that one wrote.
+                self.processor.forget();
+                self.restored = self.owned.is_empty();
+                self.must_rewind = false;
+            }
+            Err(error) => {
+                tracing::info!(target: "quadrille::processor", %error, "cannot rewind yet");
+                self.processed = 0;
+            }
+        }
+    }
+}
+
+impl Owner for Shared {
+    fn assigned(&self, partitions: Vec<Partition>) {
+        let mut core = self.core();
+        core.processor.forget();
+        core.owned = partitions.into_iter().collect();
+        core.restored = core.owned.is_empty();
+        core.joined = true;
+        core.must_rewind = false;
+        core.next.clear();
+        self.assigned.store(false, Ordering::Release);
+    }
+
+    fn revoked(&self, partitions: Vec<Partition>, lost: bool, membership: &Membership<'_>) {
+        let mut core = self.core();
+        if !lost {
+            core.commit(membership, None);
+        }
+        core.processor.forget();
+        core.next.clear();
+        core.owned.retain(|partition| !partitions.contains(partition));
+        core.restored = core.owned.is_empty();
+        core.joined = false;
+        self.assigned.store(false, Ordering::Release);
+    }
+}
