@@ -9,7 +9,7 @@ use quadrille_http_handler::{BuildError, Client, Declared, Endpoint, HttpHandler
 use quadrille_kafka::Settings;
 use quadrille_runtime::{Handler, Service, ServiceConfig};
 use quadrille_schema::Schemas;
-use quadrille_topology::lower::service_spec;
+use quadrille_topology::lower::service_specs;
 use quadrille_topology::mesh::{self, Mesh, Step};
 
 use crate::handler::{RustHandler, StepHandler};
@@ -102,8 +102,10 @@ pub async fn start(mesh: &Mesh, steps: &Steps, running: Running) -> Result<Servi
     let services = || mesh.services().into_iter().collect::<Vec<_>>().join(", ");
     let named = running.service.as_ref().or(steps.service.as_ref());
     let service = named.ok_or_else(|| Error::Unnamed { services: services() })?;
-    let unknown = || Error::UnknownService { service: service.clone(), services: services() };
-    let spec = service_spec(mesh, service).ok_or_else(unknown)?;
+    let specs = service_specs(mesh, service);
+    if specs.is_empty() {
+        return Err(Error::UnknownService { service: service.clone(), services: services() });
+    }
     check_names(mesh, service, steps)?;
     let emitted: BTreeSet<&str> = mesh.steps_of(service).flat_map(Step::outputs).collect();
     let codecs = Codecs::connect(mesh, running.schemas.as_ref(), &emitted, START).await?;
@@ -117,7 +119,7 @@ pub async fn start(mesh: &Mesh, steps: &Steps, running: Running) -> Result<Servi
     let handlers = mesh.steps_of(service).map(|step| (step.name.clone(), builder.step(step))).collect();
     let config = ServiceConfig {
         settings: running.settings,
-        spec,
+        specs,
         handlers,
         lanes: running.lanes,
         instance: running.instance,
