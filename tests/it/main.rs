@@ -4,6 +4,7 @@ mod conformance;
 mod harness;
 mod lanes;
 mod linking;
+mod main_job;
 mod round_trip;
 mod saga;
 mod schemas;
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
         conformance::promises(),
         linking::promises(),
         lanes::promises(),
+        main_job::promises(),
         schemas::promises(),
         round_trip::promises(),
         saga::promises(),
