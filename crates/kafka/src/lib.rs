@@ -8,6 +8,8 @@
 //! | [`group`] | a member of a consumer group that owns what it has read |
 //! | [`transaction`] | one short transaction: records and the offsets that led to them |
 //! | [`restore`] | reading a partition back up to where it ended |
+//! | [`tail`] | reading partitions from given offsets on, and what comes after |
+//! | [`inspect`] | looking at any cluster: topics, ends, groups and their positions |
 //! | [`failpoint`] | places where a test may kill the process |
 //!
 //! Everything here blocks: call it from a thread of its own, never from an async task.
@@ -16,8 +18,10 @@ pub mod connect;
 mod errors;
 pub mod failpoint;
 pub mod group;
+pub mod inspect;
 pub mod restore;
 pub mod settings;
+pub mod tail;
 pub mod topics;
 pub mod transaction;
 
