@@ -123,6 +123,23 @@ pub fn to_end(
     }
 }
 
+/// The last `count` records of the topic, by timestamp; of one time, by partition and offset.
+///
+/// # Errors
+/// As [`to_end`].
+pub fn last(settings: &Settings, known: &Known, count: usize) -> Result<Vec<Record>, Error> {
+    // Markers take offsets too: at most one for each record, where transactions hold one record each.
+    let start = Start::Last(i64::try_from(count).unwrap_or(i64::MAX).saturating_mul(2));
+    let mut records = Vec::new();
+    to_end(settings, known, start, |record| {
+        records.extend(record);
+        ControlFlow::Continue(())
+    })?;
+    records.sort_by(|a, b| (a.time_ms, &a.position).cmp(&(b.time_ms, &b.position)));
+    records.drain(..records.len().saturating_sub(count));
+    Ok(records)
+}
+
 /// Reads from `start` on, until `each` says [`ControlFlow::Break`]. It gets `None` about ten times a second while nothing
 /// comes.
 ///

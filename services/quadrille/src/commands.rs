@@ -1,13 +1,18 @@
 //! The commands, one file each.
 
+mod apply;
 mod check;
 mod explain;
 mod graph;
+mod sagas;
 mod schema;
+mod topics;
 
 use std::process::ExitCode;
 
 use clap::Subcommand;
+
+pub(crate) use check::print_diagnostics;
 
 /// Exit code of a command whose answer is "no".
 pub(crate) const NO: u8 = 1;
@@ -21,6 +26,14 @@ pub(crate) enum Command {
     Check(check::Check),
     /// Draw a topology: who triggers what and why
     Graph(graph::Graph),
+    /// Create the topics, first positions and schemas that a topology needs; a second time changes nothing
+    Apply(apply::Apply),
+    /// Look into topics and consumer groups of any Kafka cluster
+    #[command(subcommand)]
+    Topics(topics::Topics),
+    /// Look at the sagas of a topology: where they stand, what they wait for, how they came there
+    #[command(subcommand)]
+    Sagas(sagas::Sagas),
     /// Print the JSON Schema of topology files, for editors
     Schema,
     /// Explain the code of a mistake
@@ -36,6 +49,9 @@ impl Command {
         match self {
             Self::Check(check) => check.run(),
             Self::Graph(graph) => graph.run(),
+            Self::Apply(apply) => apply.run(),
+            Self::Topics(topics) => topics.run(),
+            Self::Sagas(sagas) => sagas.run(),
             Self::Schema => schema::run(),
             Self::Explain(explain) => explain.run(),
         }
