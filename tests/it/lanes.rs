@@ -12,7 +12,7 @@ use quadrille_kafka::topics::{self, From, Topic};
 use quadrille_runtime::{Call, Handler, HandlerError, Reply, Service, ServiceConfig};
 use quadrille_step::conclude::Emitted;
 use quadrille_step::retry::Policy;
-use quadrille_step::spec::{Emits, EventSpec, Owner, ServiceSpec, StepSpec};
+use quadrille_step::spec::{Emits, EventSpec, Guarantee, Owner, ServiceSpec, StepSpec};
 use quadrille_tests::clients::{Isolation, PATIENCE, committed_offsets, config, read_to_end};
 use quadrille_tests::wait::eventually;
 use quadrille_tests::{Cluster, Promise, promise};
@@ -28,6 +28,7 @@ pub(crate) fn promises() -> Vec<Promise> {
         promise!(on_broker, an_order_sent_three_times_is_charged_once),
         promise!(on_broker, instances_that_come_and_go_repeat_nothing),
         promise!(on_broker, what_cannot_be_handled_is_dead_lettered_unchanged),
+        promise!(on_broker, at_least_once_loses_nothing_and_drops_copies_too),
     ]
 }
 
@@ -71,6 +72,26 @@ fn instances_that_come_and_go_repeat_nothing(cluster: &Cluster) -> Result<()> {
     let charged: BTreeSet<_> = payments.iter().map(|record| record.key.as_str()).collect();
     ensure!(payments.len() == 1_000 && charged.len() == 1_000, "{} payments", payments.len());
     ensure!(calls.total() == 1_000, "a drained instance leaves nothing half done: {} calls", calls.total());
+    Ok(())
+}
+
+fn at_least_once_loses_nothing_and_drops_copies_too(cluster: &Cluster) -> Result<()> {
+    let mesh = Mesh::create_with(cluster, Guarantee::AtLeastOnce)?;
+    let calls = Calls::default();
+    let first = mesh.start(&calls, "0")?;
+    mesh.publish(0..300, "murmur2_random")?;
+    eventually(PATIENCE, "some calls", || {
+        ensure!(calls.total() > 20, "{} calls", calls.total());
+        Ok(())
+    })?;
+    first.stop();
+    mesh.publish(0..300, "consistent_random")?;
+    let second = mesh.start(&calls, "0")?;
+    mesh.until_settled(600)?;
+    second.stop();
+    let payments = read_to_end(cluster, &mesh.payments(), Isolation::ReadCommitted)?;
+    let charged: BTreeSet<_> = payments.iter().map(|record| record.key.as_str()).collect();
+    ensure!(payments.len() == 300 && charged.len() == 300, "{} payments", payments.len());
     Ok(())
 }
 
@@ -134,14 +155,19 @@ struct Mesh<'a> {
     names: Names,
     settings: Settings,
     runtime: tokio::runtime::Runtime,
+    guarantee: Guarantee,
 }
 
 impl Mesh<'_> {
     fn create(cluster: &Cluster) -> Result<Mesh<'_>> {
+        Self::create_with(cluster, Guarantee::ExactlyOnce)
+    }
+
+    fn create_with(cluster: &Cluster, guarantee: Guarantee) -> Result<Mesh<'_>> {
         let mut settings = Settings::new(cluster.bootstrap(), [])?;
         settings.session_timeout = Duration::from_secs(6);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-        let mesh = Mesh { cluster, names: Names::new(cluster.unique("shop")), settings, runtime };
+        let mesh = Mesh { cluster, names: Names::new(cluster.unique("shop")), settings, runtime, guarantee };
         let spec = mesh.spec();
         let mut wanted = BTreeMap::from([
             (mesh.payments(), PARTITIONS),
@@ -153,7 +179,7 @@ impl Mesh<'_> {
         let topic = |(name, partitions): (String, u32)| Topic { name, partitions, config: BTreeMap::new() };
         topics::create(&mesh.settings, &wanted.into_iter().map(topic).collect::<Vec<_>>(), 1)?;
         let inputs: Vec<_> = spec.inputs().into_iter().map(topic).map(|t| (t, From::Earliest)).collect();
-        let group = mesh.names.group("payment");
+        let group = spec.group();
         ensure!(topics::write_first_positions(&mesh.settings, &group, &inputs)? == 8);
         ensure!(topics::write_first_positions(&mesh.settings, &group, &inputs)? == 0, "written once");
         Ok(mesh)
@@ -178,6 +204,7 @@ impl Mesh<'_> {
         ServiceSpec {
             names: self.names.clone(),
             service: "payment".into(),
+            guarantee: self.guarantee,
             definition: Definition { version: 1, hash: "test".into() },
             saga_partitions: 2,
             record_bytes_max: 1_000_000,
@@ -204,7 +231,7 @@ impl Mesh<'_> {
     fn start(&self, calls: &Calls, instance: &str) -> Result<Service> {
         let config = ServiceConfig {
             settings: self.settings.clone(),
-            spec: self.spec(),
+            specs: vec![self.spec()],
             handlers: BTreeMap::from([("charge".to_owned(), calls.handler())]),
             lanes: 1,
             instance: Some(instance.to_owned()),
@@ -254,7 +281,7 @@ impl Mesh<'_> {
 
     /// Behind the last record there may be markers, which nobody commits.
     fn is_done_with(&self, topic: &str) -> Result<()> {
-        let committed = committed_offsets(self.cluster, &self.names.group("payment"), topic)?;
+        let committed = committed_offsets(self.cluster, &self.spec().group(), topic)?;
         for record in read_to_end(self.cluster, topic, Isolation::ReadCommitted)? {
             let at = committed[record.partition as usize];
             ensure!(at > Some(record.offset), "{topic}/{} stands at {at:?}", record.partition);

@@ -144,6 +144,22 @@ pub fn partition_count(consumer: &BaseConsumer, topic: &str) -> Result<i32> {
 ///
 /// The end is the high watermark, open transactions included: with one of those `read_committed` waits for it.
 pub fn read_to_end(cluster: &Cluster, topic: &str, isolation: Isolation) -> Result<Vec<Record>> {
+    let mut records = Vec::new();
+    for_each_to_end(cluster, topic, isolation, |message| {
+        records.push(record(message)?);
+        Ok(())
+    })?;
+    records.sort_by_key(|record| (record.partition, record.offset));
+    Ok(records)
+}
+
+/// Records that are appended meanwhile are not part of what was asked for.
+fn for_each_to_end(
+    cluster: &Cluster,
+    topic: &str,
+    isolation: Isolation,
+    mut each: impl FnMut(&BorrowedMessage<'_>) -> Result<()>,
+) -> Result<()> {
     // A read_committed handle answers with the last stable offset instead of the high watermark.
     let prober = consumer(cluster, Isolation::ReadUncommitted, None)?;
     let reader = consumer(cluster, isolation, None)?;
@@ -158,17 +174,25 @@ pub fn read_to_end(cluster: &Cluster, topic: &str, isolation: Isolation) -> Resu
         start.add_partition_offset(topic, partition, Offset::Beginning)?;
     }
     reader.assign(&start)?;
-    let mut records = Vec::new();
     eventually(PATIENCE, &format!("{topic} is read to its end"), || {
         while let Some(message) = reader.poll(Duration::from_millis(100)) {
-            records.push(record(&message?)?);
+            let message = message?;
+            if message.offset() < ends[message.partition() as usize] {
+                each(&message)?;
+            }
         }
         behind(&reader, topic, &ends)
+    })
+}
+
+/// The values of a topic, from its beginning to the end that it has now, as a `read_committed` reader sees them.
+pub fn read_values(cluster: &Cluster, topic: &str) -> Result<Vec<Vec<u8>>> {
+    let mut values = Vec::new();
+    for_each_to_end(cluster, topic, Isolation::ReadCommitted, |message| {
+        values.push(message.payload().unwrap_or_default().to_vec());
+        Ok(())
     })?;
-    records.sort_by_key(|record| (record.partition, record.offset));
-    // Records that were appended meanwhile are not part of what was asked for.
-    records.retain(|record| record.offset < ends[record.partition as usize]);
-    Ok(records)
+    Ok(values)
 }
 
 /// Markers take offsets too, so the end is reached by position and not by the last record.

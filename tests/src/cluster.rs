@@ -11,6 +11,8 @@ use crate::process::Process;
 /// Which implementation a promise runs against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
+    /// The broker and registry that come with Quadrille, one process for both.
+    Embedded,
     /// Apache Kafka, with the Confluent-compatible registry where the promise asks for one.
     Kafka,
     /// The Confluent-compatible registry alone.
@@ -21,6 +23,7 @@ impl Kind {
     /// The first part of a trial's name.
     pub fn name(self) -> &'static str {
         match self {
+            Kind::Embedded => "embedded",
             Kind::Kafka => "kafka",
             Kind::Registry => "registry",
         }

@@ -5,13 +5,28 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 
 /// Cargo's target folder: the one this binary was built into.
 pub fn target_dir() -> Result<PathBuf> {
     let binary = env::current_exe()?;
     let marked = binary.ancestors().skip(1).find(|folder| folder.join("CACHEDIR.TAG").exists());
     marked.map(Path::to_owned).ok_or_else(|| anyhow!("{} lies in no target folder", binary.display()))
+}
+
+/// A program of this workspace, built into the same target folder and profile as this binary.
+pub fn program(name: &str) -> Result<PathBuf> {
+    let binary = env::current_exe()?;
+    // Tests lie in `<target>/<profile>/deps`, programs one above.
+    let folder = binary.parent().context("this binary lies in no folder")?;
+    let profile = if folder.ends_with("deps") { folder.parent().unwrap_or(folder) } else { folder };
+    let program = profile.join(name);
+    ensure!(
+        program.is_file(),
+        "{} is missing: build it with `cargo build --workspace --bins`, or run `cargo xtask test`",
+        program.display()
+    );
+    Ok(program)
 }
 
 /// What is fetched once and kept over runs: `$QUADRILLE_CACHE`, or `quadrille-cache` in the target folder.

@@ -11,7 +11,7 @@ use crate::cluster::Server;
 use crate::folders::{cached, run_dir};
 use crate::java::{self, Java};
 use crate::ports::free_port;
-use crate::process::{Process, run_to_end};
+use crate::process::{Process, grown_by, run_to_end};
 
 const POM: &str = include_str!("../kafka/pom.xml");
 const LOGGING: &str = include_str!("../kafka/log4j2.properties");
@@ -195,12 +195,6 @@ impl Server for Kafka {
     fn log(&self) -> PathBuf {
         self.folder.join("kafka.log")
     }
-}
-
-/// What was appended to `log` after its first `earlier` bytes.
-fn grown_by(log: &Path, earlier: u64) -> String {
-    let bytes = fs::read(log).unwrap_or_default();
-    String::from_utf8_lossy(bytes.get(earlier as usize..).unwrap_or_default()).into_owned()
 }
 
 /// 16 random bytes in URL-safe base64, as Kafka writes a cluster's ID: 22 characters, the last one of 2 bits.

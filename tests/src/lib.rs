@@ -6,14 +6,16 @@
 //! with it, however it ends. Whatever a run writes lies in a folder of its own below the target folder, which is removed
 //! after a run without a failure and kept, and named, after one with.
 //!
-//! - [`promise`], [`runner`]: what a promise needs, and the trials made of it
+//! - [`promise`], [`runner`], [`tally`]: what a promise needs, the trials made of it, and what came of them
 //! - [`cluster`], [`pool`]: what a promise is handed, shared or its own
+//! - [`embedded`]: the broker and registry that come with Quadrille, as its command line starts them
 //! - [`kafka`], [`registry`], [`java`]: Apache Kafka, the Confluent-compatible registry, and what runs them
 //! - [`clients`], [`http`]: plain clients for promises
 //! - [`process`], [`ports`], [`wait`], [`folders`]: the small parts below
 
 pub mod clients;
 pub mod cluster;
+pub mod embedded;
 pub mod folders;
 pub mod http;
 pub mod java;
@@ -24,6 +26,7 @@ pub mod process;
 pub mod promise;
 pub mod registry;
 pub mod runner;
+pub mod tally;
 pub mod wait;
 
 pub use cluster::{Cluster, Kind};

@@ -8,7 +8,7 @@ use anyhow::{Result, anyhow};
 use crate::cluster::{Cluster, Kind, Node};
 use crate::folders::run_dir;
 use crate::promise::{Needs, Promise};
-use crate::{kafka, registry};
+use crate::{embedded, kafka, registry};
 
 /// Why a promise was not handed a cluster.
 #[derive(Debug)]
@@ -21,6 +21,10 @@ pub enum Refused {
 
 /// The cluster that `promise` needs on `kind`.
 pub fn cluster_for(promise: &Promise, kind: Kind) -> Result<Cluster, Refused> {
+    if kind == Kind::Embedded {
+        let node = if promise.own_broker { own_embedded()? } else { EMBEDDED.get(own_embedded)? };
+        return Ok(Cluster::new(kind, vec![node], promise.own_broker));
+    }
     let mut nodes = Vec::new();
     if promise.needs != Needs::Registry {
         nodes.push(if promise.own_broker { own_kafka()? } else { KAFKA.get(own_kafka)? });
@@ -40,10 +44,12 @@ pub fn fetch() -> Result<()> {
 
 /// Ends the shared servers.
 pub fn shutdown() {
+    EMBEDDED.clear();
     KAFKA.clear();
     REGISTRY.clear();
 }
 
+static EMBEDDED: Shared = Shared::new();
 static KAFKA: Shared = Shared::new();
 static REGISTRY: Shared = Shared::new();
 
@@ -75,6 +81,11 @@ impl Shared {
     fn clear(&self) {
         self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
     }
+}
+
+fn own_embedded() -> Result<Arc<Node>, Refused> {
+    let start = || Node::start(Box::new(embedded::Embedded::new(&next_folder("embedded")?)?));
+    start().map_err(Refused::Failed)
 }
 
 fn own_kafka() -> Result<Arc<Node>, Refused> {

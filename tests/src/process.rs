@@ -70,8 +70,17 @@ impl Process {
 
     /// Asks it to end (`SIGTERM`) and waits for at most `limit`.
     pub fn terminate(&self, limit: Duration) -> Result<ExitStatus> {
-        self.signal(libc::SIGTERM)?;
-        eventually(limit, &format!("{} ends after SIGTERM", self.name), || {
+        self.end_by(libc::SIGTERM, limit)
+    }
+
+    /// What a terminal sends for Ctrl-C (`SIGINT`); waits for its end for at most `limit`.
+    pub fn interrupt(&self, limit: Duration) -> Result<ExitStatus> {
+        self.end_by(libc::SIGINT, limit)
+    }
+
+    fn end_by(&self, signal: i32, limit: Duration) -> Result<ExitStatus> {
+        self.signal(signal)?;
+        eventually(limit, &format!("{} ends after signal {signal}", self.name), || {
             self.exit_status()?.ok_or_else(|| anyhow!("it still runs, log: {}", self.log.display()))
         })
     }
@@ -130,6 +139,12 @@ pub fn run_to_end(name: &str, command: Command, log: &Path, limit: Duration) -> 
         bail!("{name} failed with {status}\n{}", tail(log, 20));
     }
     Ok(())
+}
+
+/// What was appended to a log after its first `earlier` bytes.
+pub fn grown_by(log: &Path, earlier: u64) -> String {
+    let bytes = fs::read(log).unwrap_or_default();
+    String::from_utf8_lossy(bytes.get(earlier as usize..).unwrap_or_default()).into_owned()
 }
 
 /// The last lines of a file, for messages; long ones are cut at 300 characters.

@@ -1,13 +1,12 @@
 //! What a promise is, and what it needs.
 
+use std::fmt::{self, Debug, Formatter};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
 
 use crate::cluster::{Cluster, Kind};
-
-/// The body of a promise. Panics count as failures too.
-pub type Body = fn(&Cluster) -> Result<()>;
 
 /// One thing that Quadrille promises, written once and run against every target that has what it needs.
 #[derive(Clone, Debug)]
@@ -16,13 +15,27 @@ pub struct Promise {
     pub(crate) body: PromiseBody,
     pub(crate) needs: Needs,
     pub(crate) own_broker: bool,
+    pub(crate) undisturbed: bool,
     pub(crate) limit: Duration,
 }
 
-#[derive(Clone, Copy, Debug)]
+/// A promise about servers.
+type OnCluster = dyn Fn(&Cluster) -> Result<()> + Send + Sync;
+
+/// What is run. Panics count as failures too.
+#[derive(Clone)]
 pub(crate) enum PromiseBody {
-    OnCluster(Body),
+    OnCluster(Arc<OnCluster>),
     Alone(fn() -> Result<()>),
+}
+
+impl Debug for PromiseBody {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            PromiseBody::OnCluster(_) => "OnCluster",
+            PromiseBody::Alone(_) => "Alone",
+        })
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,13 +48,13 @@ pub(crate) enum Needs {
 
 impl Promise {
     /// A promise about a broker that it may share with others, within 60 s.
-    pub fn on_broker(name: &str, body: Body) -> Promise {
-        Promise::new(name, PromiseBody::OnCluster(body), Needs::Broker)
+    pub fn on_broker(name: &str, body: impl Fn(&Cluster) -> Result<()> + Send + Sync + 'static) -> Promise {
+        Promise::new(name, PromiseBody::OnCluster(Arc::new(body)), Needs::Broker)
     }
 
     /// A promise about a registry alone, which it may share with others, within 60 s.
-    pub fn on_registry(name: &str, body: Body) -> Promise {
-        Promise::new(name, PromiseBody::OnCluster(body), Needs::Registry)
+    pub fn on_registry(name: &str, body: impl Fn(&Cluster) -> Result<()> + Send + Sync + 'static) -> Promise {
+        Promise::new(name, PromiseBody::OnCluster(Arc::new(body)), Needs::Registry)
     }
 
     /// A promise that needs neither, within 60 s: one trial, `local::…`.
@@ -51,8 +64,8 @@ impl Promise {
 
     fn new(name: &str, body: PromiseBody, needs: Needs) -> Promise {
         // `module_path!()` begins with the name of the test binary.
-        let name = name.strip_prefix("it::").unwrap_or(name).to_owned();
-        Promise { name, body, needs, own_broker: false, limit: Duration::from_secs(60) }
+        let name = name.strip_prefix("promises::").unwrap_or(name).to_owned();
+        Promise { name, body, needs, own_broker: false, undisturbed: false, limit: Duration::from_secs(60) }
     }
 
     /// It needs a registry beside its broker.
@@ -65,6 +78,11 @@ impl Promise {
         Promise { own_broker: true, ..self }
     }
 
+    /// It changes for a while what holds for everybody on its servers: no other promise runs meanwhile.
+    pub fn undisturbed(self) -> Promise {
+        Promise { undisturbed: true, ..self }
+    }
+
     /// Another limit. The time in which servers start does not count.
     pub fn within(self, limit: Duration) -> Promise {
         Promise { limit, ..self }
@@ -73,8 +91,8 @@ impl Promise {
     pub(crate) fn kinds(&self) -> &'static [Kind] {
         match self.needs {
             Needs::Nothing => &[],
-            Needs::Broker | Needs::BrokerAndRegistry => &[Kind::Kafka],
-            Needs::Registry => &[Kind::Registry],
+            Needs::Broker | Needs::BrokerAndRegistry => &[Kind::Embedded, Kind::Kafka],
+            Needs::Registry => &[Kind::Embedded, Kind::Registry],
         }
     }
 }

@@ -1,24 +1,21 @@
 //! Trials: one for each promise and target, two at a time, each with its time limit.
 
-use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
-use std::sync::Mutex;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
-use std::{env, fs, thread};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Instant;
+use std::{env, thread};
 
 use anyhow::{Result, anyhow};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
-use serde_json::json;
 
 use crate::cluster::{Cluster, Kind};
 use crate::folders;
 use crate::pool::{self, Refused};
 use crate::process::{die_with_parent, tail};
 use crate::promise::{Promise, PromiseBody};
-
-/// Names a file into which a run writes its counts: `{"kafka": {"passed": 1, "failed": 0, "skipped": 0}, …}`.
-pub const REPORT: &str = "QUADRILLE_IT_REPORT";
+use crate::tally;
 
 /// Trials at the same time: each may have a broker of its own, and that is 300 MB.
 const AT_ONCE: usize = 2;
@@ -43,7 +40,8 @@ fn try_run(promises: Vec<Promise>) -> Result<ExitCode> {
     if args.list {
         return Ok(ExitCode::SUCCESS);
     }
-    write_report()?;
+    eprintln!("{}", tally::times());
+    tally::report()?;
     if conclusion.has_failed() {
         eprintln!("data and logs of this run are kept until the next one: {}", folders::run_dir()?.display());
     } else {
@@ -64,14 +62,16 @@ fn trials(promise: &Promise) -> Vec<Trial> {
 fn trial(promise: Promise, kind: Option<Kind>) -> Trial {
     let target = kind.map_or("local", Kind::name);
     Trial::ignorable_test(format!("{target}::{}", promise.name), move || {
+        let _turn = Turn::take(promise.undisturbed);
+        let started = Instant::now();
         let outcome = perform(&promise, kind);
-        count(target, &outcome);
+        tally::count(target, &promise.name, &outcome, started.elapsed());
         outcome
     })
 }
 
 fn perform(promise: &Promise, kind: Option<Kind>) -> Result<Completion, Failed> {
-    let (body, cluster): (Box<dyn FnOnce() -> Result<()> + Send>, _) = match (promise.body, kind) {
+    let (body, cluster): (Box<dyn FnOnce() -> Result<()> + Send>, _) = match (promise.body.clone(), kind) {
         (PromiseBody::Alone(body), _) => (Box::new(body), None),
         (PromiseBody::OnCluster(_), None) => return Err("a promise on a cluster needs a target".into()),
         (PromiseBody::OnCluster(body), Some(kind)) => match pool::cluster_for(promise, kind) {
@@ -86,6 +86,23 @@ fn perform(promise: &Promise, kind: Option<Kind>) -> Result<Completion, Failed> 
     match within_limit(promise, body) {
         Ok(()) => Ok(Completion::Completed),
         Err(error) => Err(format!("{error:#}\n{}", last_words(cluster.as_ref())).into()),
+    }
+}
+
+/// Held while a promise runs: by one that wants to be undisturbed alone, by others together.
+enum Turn {
+    Alone { _held: RwLockWriteGuard<'static, ()> },
+    Together { _held: RwLockReadGuard<'static, ()> },
+}
+
+impl Turn {
+    fn take(alone: bool) -> Turn {
+        static TURN: RwLock<()> = RwLock::new(());
+        if alone {
+            Turn::Alone { _held: TURN.write().unwrap_or_else(PoisonError::into_inner) }
+        } else {
+            Turn::Together { _held: TURN.read().unwrap_or_else(PoisonError::into_inner) }
+        }
     }
 }
 
@@ -116,34 +133,4 @@ fn within_limit(promise: &Promise, body: Box<dyn FnOnce() -> Result<()> + Send>)
 fn last_words(cluster: Option<&Cluster>) -> String {
     let logs = cluster.map(Cluster::logs).unwrap_or_default();
     logs.iter().map(|log| tail(log, 30)).collect::<Vec<_>>().join("\n")
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Counts {
-    passed: u32,
-    failed: u32,
-    skipped: u32,
-}
-
-static COUNTS: Mutex<BTreeMap<&'static str, Counts>> = Mutex::new(BTreeMap::new());
-
-fn count(target: &'static str, outcome: &Result<Completion, Failed>) {
-    let mut counts = COUNTS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    let counts = counts.entry(target).or_default();
-    match outcome {
-        Ok(Completion::Completed) => counts.passed += 1,
-        Ok(Completion::Ignored { .. }) => counts.skipped += 1,
-        Err(_) => counts.failed += 1,
-    }
-}
-
-fn write_report() -> Result<()> {
-    let Some(file) = env::var_os(REPORT) else { return Ok(()) };
-    let counts = COUNTS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    let lines = counts.iter().map(|(target, counts)| {
-        let Counts { passed, failed, skipped } = *counts;
-        (target.to_string(), json!({"passed": passed, "failed": failed, "skipped": skipped}))
-    });
-    fs::write(file, serde_json::Value::Object(lines.collect()).to_string())?;
-    Ok(())
 }

@@ -72,7 +72,7 @@ mod tests {
         for line in [
             "running 4 tests",
             "test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 7 filtered out; finished in 0.01s",
-            "test it::fails ... FAILED",
+            "test kafka::fails ... FAILED",
             "test result: FAILED. 10 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.00s",
             "100 passed; 100 failed",
         ] {

@@ -1,4 +1,75 @@
-//! Embedded Kafka-protocol broker.
+//! An embedded Kafka-protocol broker: one process, one node, loopback only, durable in a local folder.
+//!
+//! It is a developer's and a test's broker. Clients talk to it exactly as they talk to Apache Kafka, transactions included;
+//! for real work there is Apache Kafka.
+//!
+//! ```no_run
+//! use quadrille_broker::{Broker, Config};
+//! let broker = Broker::start(Config::new("127.0.0.1:0".parse()?, "data"))?;
+//! println!("bootstrap.servers={}", broker.bootstrap());
+//! broker.stop()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # How it works
+//! One lock guards the state; a request decides and records under it, in microseconds. Every change (record batches, topics,
+//! producers and sequences, offsets, group members, transactions) is a frame in **one journal**, so one device flush serves all
+//! partitions and connections that wait, and recovery is one deterministic replay. Partition data also goes to segment files
+//! with a sparse index, from which old records are read; the newest batches of a partition stay in memory until then. When the
+//! journal is long enough, a **checkpoint** flushes the segments, writes the tables, and the journal is cut: memory and replay
+//! are bounded whatever the amount of data. Record batches are opaque bytes; only their headers are read and stamped.
+//!
+//! Groups, transactions and sequence checks are pure state machines (time is an argument) with table tests.
+//!
+//! # What holds
+//! | | `Flush::Commit` | `Flush::Os` |
+//! | --- | --- | --- |
+//! | an answer leaves | after `fdatasync` of all it is based on | after `write` of all it is based on |
+//! | survives `kill -9` | yes | yes |
+//! | survives a power cut | yes | no; a lost tail is cut, a hole is refused |
+//!
+//! - Readers see a record only when it is as durable as the level says (high watermark); a transaction's end counts for readers
+//!   only when its marker is (last stable offset).
+//! - The decision of a transaction is in the journal before any of its markers. What a crash leaves undone is finished at start.
+//! - A torn tail, never acknowledged, is cut with a warning. Damage in acknowledged data is [`Error::Corrupt`]: nothing is changed
+//!   and nothing is skipped. Journal frames, checkpoints, indexes and batches carry CRC-32C; what is read from segments is verified.
+//! - When writing fails, no request is answered any more.
+//! - A connection's garbage closes that connection. Frames are capped, and a length inside a request takes no memory that the
+//!   frame has not paid for.
+//!
+//! # Requests and versions
+//! | request | versions | request | versions |
+//! | --- | --- | --- | --- |
+//! | Produce | 3-10 | InitProducerId | 0-4 |
+//! | Fetch | 4-12 | AddPartitionsToTxn | 0-3 |
+//! | ListOffsets | 1-7 | AddOffsetsToTxn | 0-3 |
+//! | Metadata | 0-12 | EndTxn | 0-3 |
+//! | OffsetCommit | 2-8 | TxnOffsetCommit | 0-3 |
+//! | OffsetFetch | 1-8 | CreateTopics | 2-7 |
+//! | OffsetDelete | 0 | DeleteTopics | 1-5 |
+//! | FindCoordinator | 0-4 | CreatePartitions | 0-3 |
+//! | JoinGroup | 0-8 | DeleteRecords | 0-2 |
+//! | SyncGroup | 0-5 | DescribeConfigs | 1-4 |
+//! | Heartbeat | 0-4 | AlterConfigs | 0-2 |
+//! | LeaveGroup | 0-5 | IncrementalAlterConfigs | 0-1 |
+//! | DescribeGroups | 0-5 | OffsetForLeaderEpoch | 2-4 |
+//! | ListGroups | 0-4 | ApiVersions | 0-4 |
+//! | DeleteGroups | 0-2 | DescribeCluster | 0-1 |
+//!
+//! As in Apache Kafka 4, Produce is listed from version 0, since old librdkafka compresses only then, and refused below 3.
+//!
+//! # Known differences from Apache Kafka
+//! - Retention and compaction are stored and described, not carried out; records go by DeleteRecords and DeleteTopics.
+//! - A transaction's markers are written together with its decision: what is committed is visible at once, and a new transaction
+//!   never meets `CONCURRENT_TRANSACTIONS`. Apache Kafka does both a little later. An expired transaction is aborted at once,
+//!   not at the next look.
+//! - InitProducerId aborts the open transaction of the owner before and answers at once, without a round of retries.
+//! - Of a compressed batch only the header is known: a search by time finds its first record, and missing keys are not noticed in a
+//!   compacted topic.
+//! - No KIP-848 and share groups, no fetch sessions, no topic IDs in Fetch and Produce, no ACLs, quotas, SASL or TLS. Transactional and
+//!   producer IDs never expire, nor do offsets of empty groups.
+//! - OffsetDelete is refused for every topic while the group has members.
+//! - Internal topics (`__consumer_offsets`, `__transaction_state`) do not exist.
 
 mod api;
 mod broker;

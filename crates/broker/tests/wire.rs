@@ -7,7 +7,8 @@ use quadrille_broker::{Broker, Config};
 use quadrille_conformance::{CHECKS, Context};
 
 fn main() -> anyhow::Result<()> {
-    tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::from_default_env()).init();
+    let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| "quadrille_broker=warn".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let mut arguments = Arguments::from_args();
     // Checks mostly wait; more of them at a time than cores is what shortens the run.
     arguments.test_threads = arguments.test_threads.or(Some(6));

@@ -28,7 +28,8 @@ pub(crate) fn keys_values_headers_and_times_arrive_unchanged(context: &Context) 
     producer.drain()?;
     let found = context.read(&topic, 0, "read_uncommitted")?;
     let plain: Vec<_> = found.iter().map(|m| (m.key(), m.payload())).collect();
-    let expected: [(Option<&[u8]>, Option<&[u8]>); 4] = [
+    type Pair<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
+    let expected: [Pair<'_>; 4] = [
         (Some(b"k"), Some(b"v")),
         (None, Some(b"no key")),
         (Some(b"no value"), None),

@@ -9,7 +9,7 @@ use quadrille_kafka::{Error, Settings, connect, topics};
 use quadrille_runtime::processor::{Processor, ProcessorConfig, Running};
 use quadrille_schema::{SchemaSource, Schemas};
 use quadrille_types::outcome::SCHEMA;
-use quadrille_types::topics::INGEST;
+use quadrille_types::topics::{INGEST, Names};
 use tokio::sync::watch;
 
 use crate::fold::Fold;
@@ -60,7 +60,7 @@ impl Coordinator {
                 settings: config.settings.clone(),
                 group: spec.names.group(service),
                 topics,
-                id: spec.names.transactional_id(service, &instance, 0),
+                id: Names::lane(&spec.names.group(service), &instance, 0),
                 is_static: config.instance.is_some(),
             };
             Running::start(part, processor, report.clone())
@@ -81,9 +81,9 @@ impl Coordinator {
         self.failed.clone()
     }
 
-    /// Whether a part owns partitions and has restored them.
+    /// Whether each part has its partitions, be they none, and has restored them.
     pub fn is_ready(&self) -> bool {
-        self.failed.borrow().is_none() && self.parts.iter().any(Running::is_ready)
+        self.failed.borrow().is_none() && self.parts.iter().all(Running::is_ready)
     }
 
     /// A call to Kafka that has taken longer than any can: the process must end.

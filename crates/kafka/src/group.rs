@@ -7,7 +7,9 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use rdkafka::client::ClientContext;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata, Rebalance};
+use rdkafka::consumer::{
+    BaseConsumer, CommitMode, Consumer, ConsumerContext, ConsumerGroupMetadata, Rebalance,
+};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::{Offset, TopicPartitionList, bindings};
@@ -178,6 +180,15 @@ impl Member {
 }
 
 impl Membership<'_> {
+    /// Commits offsets without a transaction; the broker refuses it from a member that is none any more.
+    pub(crate) fn commit(&self, offsets: &Offsets) -> Result<(), KafkaError> {
+        let mut list = TopicPartitionList::new();
+        for (partition, offset) in offsets {
+            list.add_partition_offset(&partition.topic, partition.partition, Offset::Offset(*offset))?;
+        }
+        self.consumer.commit(&list, CommitMode::Sync)
+    }
+
     /// What the broker fences by, read now. None while the member has no valid generation: sent without one, the
     /// broker would take offsets from anybody.
     pub(crate) fn metadata(&self) -> Option<ConsumerGroupMetadata> {

@@ -7,23 +7,30 @@
 //! | [`topics`] | creating topics, checking their partitions, writing first positions |
 //! | [`group`] | a member of a consumer group that owns what it has read |
 //! | [`transaction`] | one short transaction: records and the offsets that led to them |
+//! | [`acknowledged`] | at least once instead |
+//! | [`writer`] | either of the two |
 //! | [`restore`] | reading a partition back up to where it ended |
 //! | [`tail`] | reading partitions from given offsets on, and what comes after |
 //! | [`inspect`] | looking at any cluster: topics, ends, groups and their positions |
+//! | [`publish`], [`watch`] | a plain producer and a plain reader, for tools |
 //! | [`failpoint`] | places where a test may kill the process |
 //!
 //! Everything here blocks: call it from a thread of its own, never from an async task.
 
+pub mod acknowledged;
 pub mod connect;
 mod errors;
 pub mod failpoint;
 pub mod group;
 pub mod inspect;
+pub mod publish;
 pub mod restore;
 pub mod settings;
 pub mod tail;
 pub mod topics;
 pub mod transaction;
+pub mod watch;
+pub mod writer;
 
 pub use errors::{ClientErrors, Error};
 pub use quadrille_types::Partition;

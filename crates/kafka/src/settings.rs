@@ -125,11 +125,19 @@ impl Settings {
 
     /// A transactional producer.
     pub(crate) fn producer(&self, transactional_id: &str) -> ClientConfig {
+        let mut config = self.idempotent_producer();
+        config
+            .set("transactional.id", transactional_id)
+            .set("transaction.timeout.ms", self.transaction_timeout.as_millis().to_string());
+        config
+    }
+
+    /// A producer whose own retries repeat nothing.
+    pub(crate) fn idempotent_producer(&self) -> ClientConfig {
         let timeout_ms = self.transaction_timeout.as_millis();
         let mut config = self.client();
         config
-            .set("transactional.id", transactional_id)
-            .set("transaction.timeout.ms", timeout_ms.to_string())
+            .set("enable.idempotence", "true")
             .set("message.timeout.ms", (timeout_ms - timeout_ms / 10).to_string())
             .set("partitioner", "murmur2_random")
             .set("linger.ms", "0")

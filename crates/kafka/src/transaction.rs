@@ -72,9 +72,9 @@ pub enum Failure {
     },
 }
 
-struct Context {
-    errors: ClientErrors,
-    undelivered: Mutex<Option<KafkaError>>,
+pub(crate) struct Context {
+    pub(crate) errors: ClientErrors,
+    pub(crate) undelivered: Mutex<Option<KafkaError>>,
 }
 
 impl ClientContext for Context {
@@ -249,7 +249,7 @@ impl Transactor {
 
 /// Why a burst cannot go on.
 #[derive(Debug, thiserror::Error)]
-enum Cause {
+pub(crate) enum Cause {
     #[error("{0}")]
     Client(KafkaError),
     #[error("this member has no valid generation")]
@@ -257,7 +257,7 @@ enum Cause {
 }
 
 impl Cause {
-    fn is_fenced(&self) -> bool {
+    pub(crate) fn is_fenced(&self) -> bool {
         use RDKafkaErrorCode::{
             Fenced, FencedInstanceId, IllegalGeneration, InvalidProducerEpoch, ProducerFenced,
             UnknownMemberId,
@@ -277,9 +277,9 @@ impl Cause {
     }
 }
 
-type Step = Result<(), (&'static str, Cause)>;
+pub(crate) type Step = Result<(), (&'static str, Cause)>;
 
-fn write(producer: &BaseProducer<Context>, records: &[OutRecord]) -> Step {
+pub(crate) fn write(producer: &BaseProducer<Context>, records: &[OutRecord]) -> Step {
     for record in records {
         let mut headers = OwnedHeaders::new_with_capacity(record.headers.len());
         for (key, value) in &record.headers {
@@ -304,7 +304,7 @@ fn write(producer: &BaseProducer<Context>, records: &[OutRecord]) -> Step {
     Ok(())
 }
 
-fn drain(producer: &BaseProducer<Context>) -> Step {
+pub(crate) fn drain(producer: &BaseProducer<Context>) -> Step {
     while producer.in_flight_count() > 0 {
         producer.poll(Duration::from_millis(1));
     }
@@ -340,7 +340,7 @@ fn is(error: &KafkaError, flag: impl Fn(&rdkafka::error::RDKafkaError) -> bool) 
 }
 
 impl Busy {
-    fn enter(&self) -> BusyGuard<'_> {
+    pub(crate) fn enter(&self) -> BusyGuard<'_> {
         *self.since() = Some(Instant::now());
         BusyGuard(self)
     }
@@ -355,7 +355,7 @@ impl Busy {
     }
 }
 
-struct BusyGuard<'a>(&'a Busy);
+pub(crate) struct BusyGuard<'a>(&'a Busy);
 
 impl Drop for BusyGuard<'_> {
     fn drop(&mut self) {

@@ -10,6 +10,7 @@ use quadrille_step::retry::{Failure, Next};
 use quadrille_step::spec::StepSpec;
 use quadrille_types::dead_letter::Reason;
 use quadrille_types::ids::Action;
+use tracing::Instrument as _;
 
 use crate::handler::{Call, Handler, HandlerError, Reply};
 
@@ -26,27 +27,60 @@ pub async fn run(handler: &dyn Handler, step: &StepSpec, work: &Work) -> (Answer
         deadline_ms: work.deadline_ms,
         traceparent: work.traceparent.clone(),
     };
+    let span = span(&call);
+    async move {
+        match prepare(handler, &call).await {
+            Ok(()) => attempts(handler, step, &mut call).await,
+            Err(error) => {
+                tracing::warn!(target: "quadrille::step", %error, "cannot be handled: it goes to the dead-letter topic");
+                (Answer::Failed { reason: classify(&error).1, message: error.to_string() }, 0)
+            }
+        }
+    }
+    .instrument(span)
+    .await
+}
+
+/// What everything carries that is logged meanwhile.
+fn span(call: &Call) -> tracing::Span {
+    let saga = call.lineage.as_ref().map(|lineage| tracing::field::display(lineage.run));
+    // version "-" trace ID "-" parent ID "-" flags
+    let trace_id = call.traceparent.as_deref().and_then(|traceparent| traceparent.split('-').nth(1));
+    tracing::info_span!(
+        target: "quadrille::step",
+        "activation",
+        saga,
+        correlation_id = call.correlation_id,
+        step = call.step,
+        activation = %call.activation,
+        action = %call.action,
+        trace_id,
+    )
+}
+
+fn classify(error: &HandlerError) -> (Failure, Reason) {
+    match error {
+        HandlerError::Retryable { after_ms, .. } => {
+            (Failure::Retryable { after_ms: *after_ms }, Reason::Exhausted)
+        }
+        HandlerError::Terminal(_) => (Failure::Terminal, Reason::Terminal),
+        HandlerError::Undecodable(_) => (Failure::Terminal, Reason::Undecodable),
+    }
+}
+
+async fn attempts(handler: &dyn Handler, step: &StepSpec, call: &mut Call) -> (Answer, u32) {
     loop {
-        let error = match attempt(handler, step, &call).await {
+        let error = match attempt(handler, step, call).await {
             Ok(Reply::Done(events)) => return (Answer::Succeeded(events), call.attempt),
             Ok(Reply::Rejected(events)) => return (Answer::Rejected(events), call.attempt),
             Err(error) => error,
         };
-        let (failure, reason) = match &error {
-            HandlerError::Retryable { after_ms, .. } => {
-                (Failure::Retryable { after_ms: *after_ms }, Reason::Exhausted)
-            }
-            HandlerError::Terminal(_) => (Failure::Terminal, Reason::Terminal),
-            HandlerError::Undecodable(_) => (Failure::Terminal, Reason::Undecodable),
-        };
+        let (failure, reason) = classify(&error);
         metrics::counter!("quadrille_attempts_failed_total", "step" => step.name.clone()).increment(1);
         match step.retry.after(call.attempt, failure, fastrand::u64(..)) {
             Next::Again { wait_ms } => {
                 tracing::info!(
                     target: "quadrille::step",
-                    step = step.name,
-                    activation = %call.activation,
-                    action = %call.action,
                     attempt = call.attempt,
                     wait_ms,
                     %error,
@@ -58,9 +92,6 @@ pub async fn run(handler: &dyn Handler, step: &StepSpec, work: &Work) -> (Answer
             Next::GiveUp => {
                 tracing::warn!(
                     target: "quadrille::step",
-                    step = step.name,
-                    activation = %call.activation,
-                    action = %call.action,
                     attempts = call.attempt,
                     %error,
                     "given up: the record goes to the dead-letter topic"
@@ -68,6 +99,13 @@ pub async fn run(handler: &dyn Handler, step: &StepSpec, work: &Work) -> (Answer
                 return (Answer::Failed { reason, message: error.to_string() }, call.attempt);
             }
         }
+    }
+}
+
+async fn prepare(handler: &dyn Handler, call: &Call) -> Result<(), HandlerError> {
+    match CatchUnwind(handler.prepare(call)).await {
+        Ok(result) => result,
+        Err(panic) => Err(HandlerError::Terminal(format!("the preparation panicked: {panic}"))),
     }
 }
 
@@ -198,6 +236,33 @@ mod tests {
         assert_eq!(terminal, (failed(Reason::Terminal, "no"), 1, 1));
         let undecodable = with(|_| Box::pin(async { Err(HandlerError::Undecodable("x".into())) })).await;
         assert_eq!(undecodable, (failed(Reason::Undecodable, "x"), 1, 1));
+    }
+
+    /// A handler whose schemas come late, or never fit.
+    struct Preparing(fn() -> BoxFuture<'static, Result<(), HandlerError>>);
+
+    impl Handler for Preparing {
+        fn prepare<'a>(&'a self, _: &'a Call) -> BoxFuture<'a, Result<(), HandlerError>> {
+            (self.0)()
+        }
+
+        fn call<'a>(&'a self, _: &'a Call) -> BoxFuture<'a, Result<Reply, HandlerError>> {
+            Box::pin(async { Ok(Reply::Done(vec![])) })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn preparation_may_take_long_and_uses_up_no_attempt() {
+        let late = || -> BoxFuture<'static, _> {
+            Box::pin(async {
+                tokio::time::sleep(Duration::from_secs(3_600)).await;
+                Ok(())
+            })
+        };
+        assert_eq!(run(&Preparing(late), &step(), &work()).await, (Answer::Succeeded(vec![]), 1));
+        let never =
+            || -> BoxFuture<'static, _> { Box::pin(async { Err(HandlerError::Undecodable("no".into())) }) };
+        assert_eq!(run(&Preparing(never), &step(), &work()).await, (failed(Reason::Undecodable, "no"), 0));
     }
 
     #[tokio::test(start_paused = true)]

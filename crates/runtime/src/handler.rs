@@ -84,6 +84,13 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// Handles the activations of one step. May be called again with the same activation, at any time and on any instance:
 /// its effect must happen once all the same.
 pub trait Handler: Send + Sync + 'static {
+    /// Gets what every attempt needs and what is not the handler's own business, such as the schemas of the inputs.
+    /// It is called once before the attempts, has no time limit and uses up no attempt: what is missing for a while (a
+    /// registry that is down) is waited for in here. An error ends the activation without an attempt.
+    fn prepare<'a>(&'a self, _call: &'a Call) -> BoxFuture<'a, Result<(), HandlerError>> {
+        Box::pin(async { Ok(()) })
+    }
+
     /// One attempt.
     fn call<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Result<Reply, HandlerError>>;
 }

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use quadrille_kafka::group::{Member, Membership, Owner};
 use quadrille_kafka::restore::Restorer;
-use quadrille_kafka::transaction::{Failure, Transactor};
+use quadrille_kafka::transaction::Failure;
+use quadrille_kafka::writer::Writer;
 use quadrille_kafka::{Error, Partition};
 use quadrille_step::conclude::Answer;
 use quadrille_step::lane::{Lane, LedgerId, Task};
@@ -52,6 +53,8 @@ pub(crate) struct Shared {
     /// Activations that each ledger remembers.
     pub(crate) window: usize,
     pub(crate) woken: AtomicBool,
+    /// The group has given the lane its partitions, be they none.
+    pub(crate) joined: AtomicBool,
     pub(crate) stop: AtomicBool,
     pub(crate) core: Mutex<Core>,
 }
@@ -59,7 +62,7 @@ pub(crate) struct Shared {
 /// What the thread owns.
 pub(crate) struct Core {
     pub(crate) lane: Lane,
-    pub(crate) transactor: Transactor,
+    pub(crate) writer: Writer,
     pub(crate) restorer: Restorer,
     pub(crate) receiver: Receiver<Message>,
     /// Positions are ahead of what is committed: nothing is taken until they are set back.
@@ -119,7 +122,7 @@ impl Shared {
             return;
         }
         let began = Instant::now();
-        match core.transactor.burst(&batch.out, &batch.offsets, membership) {
+        match core.writer.burst(&batch.out, &batch.offsets, membership) {
             Ok(()) => {
                 metrics::histogram!("quadrille_transaction_seconds").record(began.elapsed().as_secs_f64());
                 metrics::counter!("quadrille_records_written_total").increment(batch.out.len() as u64);
@@ -157,6 +160,7 @@ impl Owner for Shared {
         tracing::info!(target: "quadrille::step", service = self.spec.service, count = partitions.len(), "assigned");
         let mut core = self.core();
         core.lane.assign(partitions);
+        self.joined.store(true, Ordering::Release);
         core.must_rewind = false;
     }
 
@@ -185,7 +189,7 @@ pub(crate) fn run(shared: &Arc<Shared>, member: &Member) -> Result<(), Error> {
         shared.start(&mut core);
         shared.answers(&mut core, Duration::ZERO);
         if core.must_rewind {
-            match core.transactor.prepare().and_then(|()| member.rewind()) {
+            match core.writer.prepare().and_then(|()| member.rewind()) {
                 Ok(()) => core.must_rewind = false,
                 Err(error) => tracing::info!(target: "quadrille::step", %error, "cannot rewind yet"),
             }

@@ -86,6 +86,8 @@ struct Core {
     /// Owned partitions; `restored` says whether the processor knows.
     owned: BTreeSet<Partition>,
     restored: bool,
+    /// The group has given the member its partitions, be they none.
+    joined: bool,
     must_rewind: bool,
     /// Behind the last record that was processed.
     next: Offsets,
@@ -107,6 +109,7 @@ impl Running {
             transactor,
             owned: BTreeSet::new(),
             restored: true,
+            joined: false,
             must_rewind: false,
             next: BTreeMap::new(),
             processed: 0,
@@ -144,7 +147,7 @@ impl Running {
         Ok(Self { stop, wake, busy, assigned, thread: Mutex::new(Some(thread)) })
     }
 
-    /// Whether it has been given partitions and has restored them.
+    /// Whether it has been given its partitions, be they none, and has restored them.
     pub fn is_ready(&self) -> bool {
         self.assigned.load(Ordering::Acquire)
     }
@@ -182,7 +185,7 @@ impl Shared {
                 core.processor.tick(now_ms());
                 core.commit(&member.membership(), Some(member));
             }
-            self.assigned.store(core.restored && !core.owned.is_empty(), Ordering::Release);
+            self.assigned.store(core.joined && core.restored, Ordering::Release);
             let idle = core.processed == 0;
             core.processed = 0;
             drop(core);
@@ -301,6 +304,7 @@ impl Owner for Shared {
         core.processor.forget();
         core.owned = partitions.into_iter().collect();
         core.restored = core.owned.is_empty();
+        core.joined = true;
         core.must_rewind = false;
         core.next.clear();
         self.assigned.store(false, Ordering::Release);
@@ -315,6 +319,7 @@ impl Owner for Shared {
         core.next.clear();
         core.owned.retain(|partition| !partitions.contains(partition));
         core.restored = core.owned.is_empty();
+        core.joined = false;
         self.assigned.store(false, Ordering::Release);
     }
 }

@@ -9,10 +9,12 @@ use std::time::Duration;
 
 use quadrille_kafka::group::Member;
 use quadrille_kafka::restore::Restorer;
-use quadrille_kafka::transaction::{Busy, Transactor};
+use quadrille_kafka::transaction::Busy;
+use quadrille_kafka::writer::Writer;
 use quadrille_kafka::{Error, Settings, connect, topics};
 use quadrille_step::lane::Lane;
-use quadrille_step::spec::ServiceSpec;
+use quadrille_step::spec::{Guarantee, ServiceSpec};
+use quadrille_types::topics::Names;
 use tokio::sync::watch;
 
 use crate::handler::Handler;
@@ -28,8 +30,8 @@ const START: Duration = Duration::from_secs(10);
 pub struct ServiceConfig {
     /// The cluster.
     pub settings: Settings,
-    /// What to run.
-    pub spec: ServiceSpec,
+    /// What to run: one for each guarantee that the service's steps have.
+    pub specs: Vec<ServiceSpec>,
     /// A handler for each step.
     pub handlers: BTreeMap<String, Arc<dyn Handler>>,
     /// Lanes: threads that share the partitions among them.
@@ -44,13 +46,13 @@ pub struct ServiceConfig {
 /// A running service.
 pub struct Service {
     lanes: Vec<Running>,
-    busy: Vec<Arc<Busy>>,
     failed: watch::Receiver<Option<String>>,
     transaction_timeout: Duration,
 }
 
 struct Running {
     shared: Arc<Shared>,
+    busy: Arc<Busy>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -59,57 +61,21 @@ impl Service {
     /// otherwise. `tokio` runs the handlers.
     pub fn start(config: ServiceConfig, tokio: &tokio::runtime::Handle) -> Result<Self, Error> {
         connect::check(&config.settings, START)?;
-        let inputs = config.spec.inputs();
-        let needed = needed_topics(&config.spec);
-        topics::check(&config.settings, needed.iter().map(|(name, count)| (name.as_str(), *count)), START)?;
-        let handlers = handlers(&config)?;
-        let spec = Arc::new(config.spec);
-        let instance = config.instance.clone().unwrap_or_else(|| format!("{:016x}", fastrand::u64(..)));
         let (report, failed) = watch::channel(None);
-        let (mut lanes, mut busy) = (Vec::new(), Vec::new());
-        for index in 0..config.lanes.max(1) {
-            let id = spec.names.transactional_id(&spec.service, &instance, index);
-            let transactor = Transactor::new(&config.settings, id.clone())?;
-            busy.push(transactor.busy());
-            let slots: usize = spec.steps.iter().map(|step| step.concurrency.max(1)).sum();
-            let (sender, receiver) = sync_channel(slots + 16);
-            let core = Core {
-                lane: Lane::new(Arc::clone(&spec), LEDGER_WINDOW),
-                transactor,
-                restorer: Restorer::new(&config.settings, &spec.names.group(&spec.service))?,
-                receiver,
-                must_rewind: false,
-            };
-            let shared = Arc::new(Shared {
-                spec: Arc::clone(&spec),
-                handlers: handlers.clone(),
-                tokio: tokio.clone(),
-                sender,
-                drain: config.drain,
-                window: LEDGER_WINDOW,
-                woken: AtomicBool::new(false),
-                stop: AtomicBool::new(false),
-                core: Mutex::new(core),
-            });
-            let names: Vec<&str> = inputs.keys().map(String::as_str).collect();
-            let static_id = config.instance.as_ref().map(|_| id.as_str());
-            let waker = Arc::downgrade(&shared);
-            let member = Member::join(
-                &config.settings,
-                &spec.names.group(&spec.service),
-                static_id,
-                &names,
-                &shared,
-                move || {
-                    if let Some(shared) = waker.upgrade() {
-                        shared.wake();
-                    }
-                },
-            )?;
-            let thread = spawn(&shared, member, report.clone(), index);
-            lanes.push(Running { shared, thread: Mutex::new(Some(thread)) });
+        let instance = config.instance.clone().unwrap_or_else(|| format!("{:016x}", fastrand::u64(..)));
+        let starting = Starting { config: &config, tokio, report };
+        let mut lanes = Vec::new();
+        for spec in &config.specs {
+            let needed = needed_topics(spec);
+            let needed = needed.iter().map(|(name, count)| (name.as_str(), *count));
+            topics::check(&config.settings, needed, START)?;
+            let (spec, handlers) = (Arc::new(spec.clone()), handlers(spec, &config.handlers)?);
+            for index in 0..config.lanes.max(1) {
+                let id = Names::lane(&spec.group(), &instance, index);
+                lanes.push(starting.lane(&spec, &handlers, &id)?);
+            }
         }
-        Ok(Self { lanes, busy, failed, transaction_timeout: config.settings.transaction_timeout })
+        Ok(Self { lanes, failed, transaction_timeout: config.settings.transaction_timeout })
     }
 
     /// Changes to the reason when a lane has ended that should not have: the process should end too.
@@ -117,16 +83,16 @@ impl Service {
         self.failed.clone()
     }
 
-    /// Whether every lane owns partitions or has been told that there are none for it, and none has failed.
+    /// Whether every lane has been given its partitions, be they none, and none has failed.
     pub fn is_ready(&self) -> bool {
-        self.failed.borrow().is_none()
-            && self.lanes.iter().any(|lane| lane.shared.core().lane.partitions().next().is_some())
+        let joined = |lane: &Running| lane.shared.joined.load(Ordering::Acquire);
+        self.failed.borrow().is_none() && self.lanes.iter().all(joined)
     }
 
     /// A call to Kafka that has taken longer than any can: the thread cannot be freed, so the process must end.
     pub fn is_stuck(&self) -> bool {
         let limit = self.transaction_timeout + Duration::from_secs(10);
-        self.busy.iter().any(|busy| busy.for_how_long().is_some_and(|blocked| blocked > limit))
+        self.lanes.iter().any(|lane| lane.busy.for_how_long().is_some_and(|blocked| blocked > limit))
     }
 
     /// Takes no more records, finishes those in work, leaves the groups. Blocks.
@@ -144,27 +110,80 @@ impl Service {
     }
 }
 
+/// What all lanes of a service are started with.
+struct Starting<'a> {
+    config: &'a ServiceConfig,
+    tokio: &'a tokio::runtime::Handle,
+    report: watch::Sender<Option<String>>,
+}
+
+impl Starting<'_> {
+    /// Starts the lane that writes, and is a member of its group, as `id`.
+    fn lane(
+        &self,
+        spec: &Arc<ServiceSpec>,
+        handlers: &[Arc<dyn Handler>],
+        id: &str,
+    ) -> Result<Running, Error> {
+        let settings = &self.config.settings;
+        let writer = match spec.guarantee {
+            Guarantee::ExactlyOnce => Writer::exactly_once(settings, id.to_owned())?,
+            Guarantee::AtLeastOnce => Writer::at_least_once(settings)?,
+        };
+        let busy = writer.busy();
+        let slots: usize = spec.steps.iter().map(|step| step.concurrency.max(1)).sum();
+        let (sender, receiver) = sync_channel(slots + 16);
+        let core = Core {
+            lane: Lane::new(Arc::clone(spec), LEDGER_WINDOW),
+            writer,
+            restorer: Restorer::new(settings, &spec.group())?,
+            receiver,
+            must_rewind: false,
+        };
+        let shared = Arc::new(Shared {
+            spec: Arc::clone(spec),
+            handlers: handlers.to_vec(),
+            tokio: self.tokio.clone(),
+            sender,
+            drain: self.config.drain,
+            window: LEDGER_WINDOW,
+            woken: AtomicBool::new(false),
+            joined: AtomicBool::new(false),
+            stop: AtomicBool::new(false),
+            core: Mutex::new(core),
+        });
+        let inputs = spec.inputs();
+        let topics: Vec<&str> = inputs.keys().map(String::as_str).collect();
+        let static_id = self.config.instance.as_ref().map(|_| id);
+        let waker = Arc::downgrade(&shared);
+        let member = Member::join(settings, &spec.group(), static_id, &topics, &shared, move || {
+            if let Some(shared) = waker.upgrade() {
+                shared.wake();
+            }
+        })?;
+        let thread = spawn(&shared, member, self.report.clone(), id);
+        Ok(Running { shared, busy, thread: Mutex::new(Some(thread)) })
+    }
+}
+
 fn spawn(
     shared: &Arc<Shared>,
     member: Member,
     report: watch::Sender<Option<String>>,
-    index: usize,
+    id: &str,
 ) -> JoinHandle<()> {
     let shared = Arc::clone(shared);
-    let name = format!("lane-{}-{index}", shared.spec.service);
     let body = move || {
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(&shared, &member)));
         let failure = match outcome {
-            Ok(Ok(())) => None,
-            Ok(Err(error)) => Some(error.to_string()),
-            Err(_) => Some("the lane panicked: see its message above".to_owned()),
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "the lane panicked: see its message above".to_owned(),
         };
-        if let Some(failure) = failure {
-            tracing::error!(target: "quadrille::step", service = shared.spec.service, failure, "lane ended");
-            report.send_replace(Some(failure));
-        }
+        tracing::error!(target: "quadrille::step", service = shared.spec.service, failure, "lane ended");
+        report.send_replace(Some(failure));
     };
-    std::thread::Builder::new().name(name).spawn(body).expect("the system has room for a thread")
+    std::thread::Builder::new().name(id.to_owned()).spawn(body).expect("the system has room for a thread")
 }
 
 /// Topics that must be there, with their partitions.
@@ -183,11 +202,14 @@ fn needed_topics(spec: &ServiceSpec) -> BTreeMap<String, u32> {
     topics
 }
 
-fn handlers(config: &ServiceConfig) -> Result<Vec<Arc<dyn Handler>>, Error> {
+fn handlers(
+    spec: &ServiceSpec,
+    known: &BTreeMap<String, Arc<dyn Handler>>,
+) -> Result<Vec<Arc<dyn Handler>>, Error> {
     let find = |name: &String| {
-        config.handlers.get(name).cloned().ok_or_else(|| {
-            Error::Setting(format!("service {} has no handler for its step {name}", config.spec.service))
+        known.get(name).cloned().ok_or_else(|| {
+            Error::Setting(format!("service {} has no handler for its step {name}", spec.service))
         })
     };
-    config.spec.steps.iter().map(|step| find(&step.name)).collect()
+    spec.steps.iter().map(|step| find(&step.name)).collect()
 }

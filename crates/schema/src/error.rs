@@ -96,6 +96,16 @@ pub enum RegistryError {
         /// The id that was asked for.
         id: u32,
     },
+    /// The schema with this id is none of Avro. Final.
+    #[error("schema {id} in registry {url} is of type {kind}, not Avro")]
+    NotAvro {
+        /// The registry's addresses.
+        url: String,
+        /// The id that was asked for.
+        id: u32,
+        /// `JSON` or `PROTOBUF`.
+        kind: String,
+    },
     /// Nothing is registered under the subject, or not this schema. Final.
     #[error("subject {subject}: {message} (error code {code})")]
     NotRegistered {

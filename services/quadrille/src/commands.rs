@@ -1,7 +1,9 @@
 //! The commands, one file each.
 
 mod apply;
+mod broker;
 mod check;
+mod dev;
 mod explain;
 mod graph;
 mod sagas;
@@ -24,6 +26,8 @@ pub(crate) const UNANSWERED: u8 = 2;
 pub(crate) enum Command {
     /// Check topology files: every mistake at once, and who triggers each step
     Check(check::Check),
+    /// Run a whole mesh on this machine: broker, registry, coordinator, steps
+    Dev(dev::Dev),
     /// Draw a topology: who triggers what and why
     Graph(graph::Graph),
     /// Create the topics, first positions and schemas that a topology needs; a second time changes nothing
@@ -34,6 +38,8 @@ pub(crate) enum Command {
     /// Look at the sagas of a topology: where they stand, what they wait for, how they came there
     #[command(subcommand)]
     Sagas(sagas::Sagas),
+    /// Run a Kafka-protocol broker and a schema registry on this machine, for development and tests
+    Broker(broker::Broker),
     /// Print the JSON Schema of topology files, for editors
     Schema,
     /// Explain the code of a mistake
@@ -48,10 +54,12 @@ impl Command {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         match self {
             Self::Check(check) => check.run(),
+            Self::Dev(dev) => dev.run(),
             Self::Graph(graph) => graph.run(),
             Self::Apply(apply) => apply.run(),
             Self::Topics(topics) => topics.run(),
             Self::Sagas(sagas) => sagas.run(),
+            Self::Broker(broker) => broker.run(),
             Self::Schema => schema::run(),
             Self::Explain(explain) => explain.run(),
         }

@@ -37,7 +37,7 @@ pub(crate) fn handle(context: &Context<'_>, request: &ListOffsetsRequest) -> Lis
                     _ => return Err(ResponseError::UnsupportedVersion),
                 })
             });
-            respond(place, answer)
+            respond(context.version, place, answer)
         });
         let partitions = partitions.collect();
         ListOffsetsTopicResponse::default().with_name(topic.name.clone()).with_partitions(partitions)
@@ -46,6 +46,7 @@ pub(crate) fn handle(context: &Context<'_>, request: &ListOffsetsRequest) -> Lis
 }
 
 fn respond(
+    version: i16,
     place: &ListOffsetsPartition,
     answer: Result<Answer, ResponseError>,
 ) -> ListOffsetsPartitionResponse {
@@ -59,7 +60,7 @@ fn respond(
     });
     match found {
         Ok((offset, ms)) => {
-            let epoch = if offset >= 0 { 0 } else { -1 };
+            let epoch = if offset >= 0 && version >= 4 { 0 } else { -1 };
             response.with_offset(offset).with_timestamp(ms).with_leader_epoch(epoch)
         }
         Err(error) => {

@@ -128,7 +128,7 @@ mod tests {
             let mut offsets = Offsets::default();
             offsets.put(Some(1), entry(0, 60, 1));
             offsets.put(Some(2), entry(0, 50, 2));
-            ends.map(|producer| offsets.end(producer, true));
+            ends.into_iter().for_each(|producer| offsets.end(producer, true));
             assert_eq!(offset(&offsets, 0), Some(50));
         }
     }

@@ -48,12 +48,12 @@ impl ReadPlan {
             Source::Memory(batches) => Ok(join(&batches, self.offset, max_bytes, at_least_one)),
             Source::File { ref file, position, end } => {
                 let window = Window { file, end };
-                self.from_file(&window, position, max_bytes, at_least_one)
+                self.read_file(&window, position, max_bytes, at_least_one)
             }
         }
     }
 
-    fn from_file(
+    fn read_file(
         &self,
         window: &Window<'_>,
         mut position: u64,
@@ -180,7 +180,7 @@ impl TimeSearch {
     }
 
     fn look(&self, header: &BatchHeader, batch: &[u8]) -> Option<(i64, i64)> {
-        if header.is_control() || header.last_offset() < self.start {
+        if header.last_offset() < self.start {
             return None;
         }
         record::first_at(batch, header, self.ms)

@@ -58,11 +58,13 @@ impl Shared {
         let position = core.journal.end();
         match self.config.flush {
             Flush::Os => core.write_through(),
-            Flush::Commit if core.journal.has_gathered() => self.work.notify_one(),
+            Flush::Commit if core.journal.has_gathered() => self.work.notify_all(),
             Flush::Commit => {}
         }
-        if core.checkpoint_is_due() || core.failure.is_some() {
-            self.work.notify_one();
+        if core.failure.is_some() {
+            self.reached.send_replace(u64::MAX); // whoever waits for an acknowledgement never gets one
+        } else if core.checkpoint_is_due() {
+            self.work.notify_all();
         }
         if core.timer_ms < timer_ms {
             self.timer.notify_one();
@@ -92,7 +94,7 @@ impl Shared {
     pub(crate) fn request_stop(&self) {
         self.stop.send_replace(true);
         self.lock().stopping = true;
-        self.work.notify_one();
+        self.work.notify_all();
     }
 
     /// Number of device flushes and bytes of journal so far.
@@ -101,14 +103,22 @@ impl Shared {
         (core.flushes + self.flushes.load(Ordering::Relaxed), core.journal.end())
     }
 
+    /// Waits until no checkpoint is on its way: the folder may have another owner afterwards.
+    pub(crate) fn await_checkpoint(&self) {
+        let mut core = self.lock();
+        while core.checkpointing {
+            core = self.work.wait(core).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
     /// Writes everything and takes a last checkpoint, so that the next start has nothing to replay.
     pub(crate) fn close(&self) -> crate::error::Result<()> {
         let mut core = self.lock();
-        if core.failure.is_some() || core.checkpointing {
-            core.write_through();
+        if core.failure.is_some() {
             return Ok(());
         }
         let checkpoint = core.begin_checkpoint()?;
+        core.checkpointing = false; // completed here, before anybody else can begin one
         drop(core);
         checkpoint.complete()
     }
@@ -192,9 +202,12 @@ fn run_checkpoint(shared: &Arc<Shared>, checkpoint: Checkpoint) {
         if let Err(error) = result {
             core.fail(&error);
         }
+        for_thread.work.notify_all();
     };
     if let Err(error) = std::thread::Builder::new().name("broker-checkpoint".into()).spawn(complete) {
-        shared.lock().fail(&crate::error::Error::Threads(error));
+        let mut core = shared.lock();
+        core.checkpointing = false;
+        core.fail(&crate::error::Error::Threads(error));
     }
 }
 

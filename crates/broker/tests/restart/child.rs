@@ -21,6 +21,8 @@ pub(crate) fn run_if_asked() -> Option<Result<()>> {
 }
 
 fn serve(data: &str) -> Result<()> {
+    let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| "quadrille_broker=warn".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let mut config = Config::new(std::env::var(LISTEN)?.parse()?, data);
     config.flush = if std::env::var(FLUSH_OS).is_ok() { Flush::Os } else { Flush::Commit };
     config.checkpoint_bytes = std::env::var(CHECKPOINT)?.parse()?;

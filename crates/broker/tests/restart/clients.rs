@@ -80,7 +80,12 @@ pub(crate) fn send_offset(
 }
 
 /// Everything in a partition, as a reader of that isolation level sees it now.
-pub(crate) fn read(bootstrap: &str, topic: &str, partition: i32, isolation: &str) -> Result<Vec<OwnedMessage>> {
+pub(crate) fn read(
+    bootstrap: &str,
+    topic: &str,
+    partition: i32,
+    isolation: &str,
+) -> Result<Vec<OwnedMessage>> {
     let reader = reader(bootstrap, "reading", isolation)?;
     let mut list = TopicPartitionList::new();
     list.add_partition_offset(topic, partition, Offset::Beginning)?;

@@ -56,7 +56,7 @@ impl Run<'_> {
 
     fn do_answer(&mut self, step: &Step, result: &StepResult) {
         let kind = Kind::of(&result.result);
-        let failing = self.live.head.failing.is_some();
+        let failing = self.live.head.failing.is_some() && !self.pivot(&[Phase::Succeeded]);
         let Some(activation) = self.live.activations.get_mut(&result.activation) else {
             return self.unmatched(Unmatched::Contradictory);
         };

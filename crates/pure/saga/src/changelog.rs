@@ -1,6 +1,6 @@
 //! The state as records of a compacted topic.
 //!
-//! Key: the 16 bytes of the run, for an activation followed by the 16 bytes of its ID. Value: [`format`] around a head or
+//! Key: the 16 bytes of the run, for an activation followed by the 16 bytes of its ID. Value: [`mod@format`] around a head or
 //! an [`Activation`]; no value: the activation is gone. A head is never deleted here: what removes an ended run after
 //! its time is its caller's.
 

@@ -19,7 +19,7 @@ use quadrille_types::{Lineage, RunId};
 
 use crate::changelog;
 use crate::definition::{Flow, Step, When};
-use crate::state::{Activation, Live, Phase, Seen, State};
+use crate::state::{Activation, Cause, Live, Phase, Seen, State};
 use crate::transition::{Action, Changed, next};
 use crate::view::{self, For};
 
@@ -102,15 +102,24 @@ fn outcome(action: &Action) -> Option<String> {
     }
 }
 
-/// What tells states apart: not in which order activations answered, which decides the order of undo alone.
+/// What tells states apart. Left out is what decides no more than the order of undo, of inputs, or the words of a cause.
 fn essence(live: &Live) -> Vec<u8> {
     let mut live = live.clone();
     live.head.answers = 0;
+    live.head.failing = live.head.failing.map(|_| Cause::Deadline);
+    for cause in &mut live.head.completing {
+        if let Cause::Event { id, .. } = cause {
+            id.clear();
+        }
+    }
+    live.head.completing.sort();
     for activation in live.activations.values_mut() {
         (activation.order, activation.seen) = (0, Seen::default());
+        activation.inputs.sort_by(|a, b| a.event.cmp(&b.event));
     }
     let (run, activations) = (live.run(), live.activations.keys().copied().collect());
-    let records = changelog::records(run, &State::Live(Box::new(live)), &Changed { head: true, activations });
+    let state = State::Live(Box::new(live));
+    let records = changelog::records(run, &state, &Changed { head: true, activations });
     records.into_iter().flat_map(|record| record.value.unwrap_or_default()).collect()
 }
 

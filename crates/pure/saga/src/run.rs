@@ -184,7 +184,7 @@ impl<'a> Run<'a> {
             return false;
         }
         let against = self.pivot(&[Phase::Open, Phase::Exhausted, Phase::Succeeded]);
-        if !self.pivot(&[Phase::Succeeded]) && self.live.head.failing.is_none() {
+        if self.live.head.failing.is_none() {
             self.live.head.failing = Some(cause);
             self.changed.head = true;
         }

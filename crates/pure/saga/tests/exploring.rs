@@ -92,3 +92,18 @@ fn a_flow_without_a_start_is_blocked_at_once() {
     flow.starts.clear();
     assert_eq!(explore(&flow, 10), Verdict::Blocked { path: vec![], waits: vec![] });
 }
+
+#[test]
+fn five_parallel_steps_are_within_reach() {
+    let events: Vec<_> = (0..5).map(|at| (format!("s{at}"), format!("E{at}"), format!("No{at}"))).collect();
+    let mut steps: Vec<_> =
+        events.iter().map(|(name, yes, no)| step(name, seen("Begun"), &[yes], &[no]).undo()).collect();
+    let good: Vec<_> = events.iter().map(|(_, yes, _)| yes.as_str()).collect();
+    let bad: Vec<_> = events.iter().map(|(.., no)| no.as_str()).collect();
+    steps.push(step("join", all(&good), &["Done"], &[]).pivot());
+    let states = ends(
+        explore(&flow("wide", "Begun", &["Done"], &bad, steps), STATES_MAX),
+        &["compensated", "completed"],
+    );
+    assert!(states > 1_000, "{states}");
+}

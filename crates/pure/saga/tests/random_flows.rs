@@ -6,9 +6,14 @@ mod common;
 use common::world::{Manner, World};
 use common::{With, all, names, seen, step};
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
 use quadrille_saga::definition::{Flow, Step};
 use quadrille_saga::state::{End, Phase};
-use quadrille_saga::{State, view};
+use quadrille_saga::{Action, State, next, view};
+use quadrille_types::dead_letter::Reason;
+use quadrille_types::fact::{Body, Fact, Outcome, StepResult};
+use quadrille_types::ids::Trigger;
+use quadrille_types::journal::{Entry, Input};
 
 #[derive(Clone, Debug)]
 struct Sketch {
@@ -124,8 +129,6 @@ fn drain(world: &mut World<'_>, picks: &mut impl Iterator<Item = usize>) {
 }
 
 fn pivot_succeeded(world: &World<'_>) -> bool {
-    use quadrille_types::fact::{Body, Fact, Outcome};
-    use quadrille_types::journal::{Entry, Input};
     world.journal.iter().any(|Entry { input, .. }| match input {
         Input::Fact(Fact { body: Body::Step(result), .. }) => {
             world.flow.step(&result.step).is_some_and(|step| step.pivot)
@@ -152,7 +155,7 @@ fn check_end(world: &World<'_>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_run_without_a_deadline_ends_alike_in_every_order(
@@ -182,4 +185,88 @@ proptest! {
         drain(&mut world, &mut picks);
         check_end(&world);
     }
+}
+
+/// Any answer of any step, whether it makes sense or not.
+fn nonsense() -> impl Strategy<Value = (usize, usize, usize, bool)> {
+    (0..6usize, 0..5usize, 0..5usize, any::<bool>())
+}
+
+fn nonsense_input(flow: &Flow, (step, kind, trigger, fire): (usize, usize, usize, bool)) -> Input {
+    if fire && kind == 0 {
+        return common::deadline(flow);
+    }
+    if fire && kind == 1 {
+        return common::observed(flow, &format!("E{step}"), "x");
+    }
+    let step = &flow.steps[step % flow.steps.len()];
+    let event = |name: &String| common::event(name, name);
+    let reason = if fire { Reason::Undecodable } else { Reason::Exhausted };
+    let result = match kind {
+        0 => Outcome::Succeeded { events: step.emits.iter().map(event).collect(), inputs: vec![] },
+        1 => Outcome::Rejected { events: step.rejects.iter().map(event).collect() },
+        2 => Outcome::Exhausted { reason, message: String::new(), inputs: vec![] },
+        3 => Outcome::Undone { events: vec![] },
+        _ => Outcome::UndoExhausted { reason, message: String::new() },
+    };
+    let trigger = match trigger {
+        0 => Trigger::Start,
+        1 => Trigger::Record("orders/2/40".into()),
+        2 => Trigger::Join,
+        at => Trigger::Event(format!("E{at}")),
+    };
+    let activation = common::lineage(flow).run.activation(&step.name, &trigger);
+    let result = StepResult { step: step.name.clone(), activation, trigger, result, attempts: 1 };
+    Input::Fact(common::fact(flow, Body::Step(result)))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_comes_is_applied_or_answered(
+        case in case(true), inputs in proptest::collection::vec(nonsense(), 0..40), start in 0..10usize
+    ) {
+        let mut state = None;
+        let (mut ends, mut undone) = (0, false);
+        for (at, input) in inputs.into_iter().enumerate() {
+            let input = if at == start { common::started(&case.flow, "E0", "a") } else { nonsense_input(&case.flow, input) };
+            let before = state.clone();
+            let transition = next(&case.flow, &mut state, &input, 15 * common::MINUTE_MS);
+            prop_assert!(!transition.changed.is_empty() || before == state);
+            let silent = transition.changed.is_empty() && transition.actions.is_empty();
+            prop_assert!(!silent || matches!(input, Input::Timer(_)), "no trace of {:?}", input);
+            for action in &transition.actions {
+                undone |= matches!(action, Action::Undo(_));
+                prop_assert!(!undone || !matches!(action, Action::Do(_)));
+                ends += usize::from(matches!(action, Action::End(_)));
+            }
+        }
+        prop_assert!(ends <= 1);
+    }
+}
+
+/// A suite whose runs never fail, never hold and never come late proves nothing.
+#[test]
+fn random_flows_come_to_every_kind_of_end() {
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let mut seen = std::collections::BTreeMap::new();
+    for round in 0..1_000 {
+        let case = case(false).new_tree(&mut runner).expect("a case").current();
+        let mut world = case.world(1);
+        drain(&mut world, &mut (round..).map(|pick: usize| pick.wrapping_mul(31)));
+        let live = world.state.as_ref().and_then(State::live);
+        let kind = match (live, world.ends.first().map(String::as_str), world.undos.len()) {
+            (None, Some("completed"), _) if pivot_succeeded(&world) => "completed past a pivot",
+            (None, Some("completed"), _) => "completed",
+            (None, _, 0) => "compensated, nothing to undo",
+            (None, _, 1) => "compensated",
+            (None, ..) => "compensated, several undone",
+            (Some(live), ..) if live.head.stalled => "stalled",
+            (Some(_), ..) => "held",
+        };
+        *seen.entry(kind).or_insert(0) += 1;
+    }
+    assert_eq!(seen.len(), 7, "{seen:?}");
+    assert!(seen.values().all(|count| *count >= 10), "{seen:?}");
 }

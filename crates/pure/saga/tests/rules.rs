@@ -26,16 +26,6 @@ fn changed(input: Input, change: impl Fn(&mut quadrille_types::fact::StepResult)
     }
 }
 
-/// Reserve, then a pivot that can refuse, then a last step that only goes forward.
-fn food() -> Flow {
-    let steps = vec![
-        step("ticket", seen("OrderPlaced"), &["TicketCreated"], &["Closed"]).undo(),
-        step("authorize", seen("TicketCreated"), &["Authorized"], &["Declined"]).pivot(),
-        step("approve", seen("Authorized"), &["Approved"], &["Odd"]),
-    ];
-    flow("food", "OrderPlaced", &["Approved"], &["Closed", "Declined", "Odd", "Cancelled"], steps)
-}
-
 /// An order in which a branch that can fail runs beside the join to the pivot.
 fn order_with_audit(audit: Step) -> Flow {
     let mut flow = order();
@@ -193,6 +183,39 @@ fn a_pivot_waits_until_nothing_beside_it_can_fail() {
     play(&harmless, &now);
 }
 
+#[test]
+fn a_pivot_waits_for_a_step_whose_start_is_still_on_its_way() {
+    let steps = vec![
+        step("check", all(&["Begun"]), &["Checked"], &["Refused"]),
+        step("prepare", seen("Begun"), &["Prepared"], &[]).undo(),
+        step("book", all(&["Prepared"]), &["Done"], &[]).pivot(),
+    ];
+    let f = flow("two", "Begun", &["Done"], &["Refused"], steps);
+    let table = [
+        (ok(&f, "prepare"), "timer 15"),
+        (started(&f, "Begun", "a"), "do check(Begun)"),
+        (no(&f, "check"), "clear, undo prepare"),
+    ];
+    play(&f, &table);
+}
+
+#[test]
+fn of_steps_that_are_ready_together_the_pivot_is_the_last() {
+    let steps = vec![
+        step("book", all(&["Begun"]), &["Done"], &[]).pivot(),
+        step("final", all(&["Begun"]), &["Finaled"], &["NotFinal"]),
+        step("undoable", all(&["Begun"]), &["Undoabled"], &["NotUndoable"]).undo(),
+    ];
+    let f = flow("three", "Begun", &["Done"], &["NotFinal", "NotUndoable"], steps);
+    let table = [
+        (started(&f, "Begun", "a"), "timer 15, do undoable(Begun)"),
+        (ok(&f, "undoable"), "do final(Begun)"),
+        (ok(&f, "final"), "do book(Begun)"),
+        (ok(&f, "book"), "clear, end completed: Done"),
+    ];
+    play(&f, &table);
+}
+
 // Compensation.
 
 #[test]
@@ -283,184 +306,6 @@ fn a_timer_that_fires_early_is_set_again_and_one_of_another_time_is_ignored() {
     assert_eq!(next(&f, &mut state, &Input::Timer(timer), 16 * MINUTE_MS), Default::default());
 }
 
-// Exhausted tries.
-
-#[test]
-fn an_exhausted_step_holds_the_run_until_it_is_redriven() {
-    let f = order();
-    let table = [
-        (started(&f, "OrderPlaced", "a"), "timer 15"),
-        (gone(&f, "charge"), "held charge"),
-        (gone(&f, "charge"), "unmatched duplicate"),
-        (ok(&f, "reserve"), ""),
-        (ok(&f, "charge"), "do ship(StockReserved PaymentTaken)"),
-        (gone(&f, "charge"), "unmatched duplicate"),
-        (ok(&f, "ship"), "clear, end completed: OrderShipped"),
-    ];
-    play(&f, &table);
-}
-
-#[test]
-fn an_exhausted_step_can_be_refused_on_its_redrive() {
-    let f = order();
-    let table = [
-        (started(&f, "OrderPlaced", "a"), "timer 15"),
-        (ok(&f, "reserve"), ""),
-        (gone(&f, "charge"), "held charge"),
-        (no(&f, "charge"), "clear, undo reserve"),
-        (undone(&f, "reserve"), "end compensated: CardDeclined"),
-    ];
-    play(&f, &table);
-}
-
-#[test]
-fn an_exhausted_step_that_means_undo_begins_compensation() {
-    let mut f = order();
-    f.steps[0] = f.steps[0].clone().exhausted_means_undo();
-    let table = [
-        (started(&f, "OrderPlaced", "a"), "timer 15"),
-        (ok(&f, "charge"), ""),
-        (gone(&f, "reserve"), "clear, undo charge"),
-        (undone(&f, "charge"), "end compensated: reserve exhausted"),
-    ];
-    play(&f, &table);
-}
-
-#[test]
-fn when_the_effect_is_unknown_only_a_step_that_says_so_is_undone() {
-    let f = order();
-    let table = [
-        (started(&f, "OrderPlaced", "a"), "timer 15"),
-        (gone(&f, "reserve"), "held reserve"),
-        (gone(&f, "charge"), "held charge"),
-        (deadline(&f), "undo charge"),
-        (ok(&f, "charge"), "unmatched late"),
-        (undone(&f, "charge"), "end compensated: deadline"),
-    ];
-    play(&f, &table);
-}
-
-#[test]
-fn a_redriven_success_during_compensation_is_late_and_undone_in_its_turn() {
-    let f = order();
-    let table = [
-        (started(&f, "OrderPlaced", "a"), "timer 15"),
-        (gone(&f, "reserve"), "held reserve"),
-        (ok(&f, "charge"), ""),
-        (deadline(&f), "undo charge"),
-        (ok(&f, "reserve"), "unmatched late"),
-        (undone(&f, "charge"), "undo reserve"),
-        (undone(&f, "reserve"), "end compensated: deadline"),
-    ];
-    play(&f, &table);
-}
-
-// Pivots.
-
-#[test]
-fn after_the_command_of_a_pivot_a_failure_changes_nothing() {
-    let mut f = order();
-    f.fails.events.push("Cancelled".into());
-    let table = [
-        (started(&f, "OrderPlaced", "a"), "timer 15"),
-        (ok(&f, "reserve"), ""),
-        (ok(&f, "charge"), "do ship(StockReserved PaymentTaken)"),
-        (observed(&f, "Cancelled", "x"), "unmatched after-pivot"),
-        (deadline(&f), "overdue"),
-        (ok(&f, "ship"), "end completed: OrderShipped"),
-    ];
-    play(&f, &table);
-}
-
-#[test]
-fn a_pivot_that_refuses_is_no_point_of_no_return() {
-    let f = food();
-    let table = [
-        (started(&f, "OrderPlaced", "a"), "timer 15"),
-        (ok(&f, "ticket"), ""),
-        (no(&f, "authorize"), "clear, undo ticket"),
-        (undone(&f, "ticket"), "end compensated: Declined"),
-    ];
-    play(&f, &table);
-}
-
-#[test]
-fn a_failure_that_came_while_the_pivot_was_out_counts_if_the_pivot_refuses() {
-    let mut f = food();
-    f.fails.events.retain(|event| event != "Declined");
-    let table = [
-        (started(&f, "OrderPlaced", "a"), "timer 15"),
-        (ok(&f, "ticket"), ""),
-        (deadline(&f), "overdue"),
-        (no(&f, "authorize"), "undo ticket"),
-        (undone(&f, "ticket"), "end compensated: deadline"),
-    ];
-    play(&f, &table);
-}
-
-#[test]
-fn a_pivot_that_succeeds_while_a_failed_run_settles_takes_it_forward() {
-    let f = food();
-    let table = [
-        (started(&f, "OrderPlaced", "a"), "timer 15"),
-        (deadline(&f), ""),
-        (ok(&f, "ticket"), ""),
-        (ok(&f, "authorize"), ""),
-        (ok(&f, "approve"), "end completed: Approved"),
-    ];
-    play(&f, &table);
-}
-
-#[test]
-fn after_a_pivot_a_refusal_only_stalls_the_run_once_its_deadline_has_passed() {
-    let f = food();
-    let table = [
-        (started(&f, "OrderPlaced", "a"), "timer 15"),
-        (ok(&f, "ticket"), ""),
-        (ok(&f, "authorize"), ""),
-        (no(&f, "approve"), "unmatched after-pivot"),
-        (deadline(&f), "overdue, stalled"),
-    ];
-    let state = play(&f, &table);
-    assert!(state.as_ref().and_then(State::live).unwrap().head.stalled);
-}
-
-#[test]
-fn an_exhausted_pivot_holds_the_run_through_its_deadline() {
-    let f = food();
-    let table = [
-        (started(&f, "OrderPlaced", "a"), "timer 15"),
-        (ok(&f, "ticket"), ""),
-        (gone(&f, "authorize"), "held authorize"),
-        (deadline(&f), "overdue"),
-        (ok(&f, "authorize"), ""),
-        (ok(&f, "approve"), "end completed: Approved"),
-    ];
-    play(&f, &table);
-}
-
-// Stuck.
-
-#[test]
-fn a_compensation_that_fails_for_good_is_stuck_until_it_is_redriven() {
-    let f = trip();
-    let to_stuck = [
-        (started(&f, "TripBooked", "a"), "timer 15"),
-        (ok(&f, "car"), ""),
-        (ok(&f, "flight"), ""),
-        (no(&f, "hotel"), "clear, undo flight"),
-        (not_undone(&f, "flight"), "stuck flight"),
-        (not_undone(&f, "flight"), "unmatched duplicate"),
-    ];
-    assert!(play(&f, &to_stuck).as_ref().and_then(State::live).unwrap().is_stuck());
-    let redriven = [
-        (undone(&f, "flight"), "undo car"),
-        (not_undone(&f, "flight"), "unmatched duplicate"),
-        (undone(&f, "car"), "end compensated: HotelFull"),
-    ];
-    play(&f, &[&to_stuck[..], &redriven].concat());
-}
-
 // The outcome.
 
 #[test]
@@ -526,6 +371,59 @@ fn a_success_after_the_outcome_is_undone_once_and_recorded() {
         (undone(&f, "reserve"), "unmatched late"),
     ];
     play(&f, &table);
+}
+
+#[test]
+fn an_effect_that_may_have_come_after_the_outcome_is_undone_once() {
+    let f = {
+        let mut f = chain();
+        f.steps[1] = step("second", seen("One"), &["Two"], &["NotTwo"]).undo_if_unknown();
+        f.steps[0] = f.steps[0].clone().exhausted_means_undo();
+        f
+    };
+    let table = [
+        (started(&f, "Begun", "a"), "timer 15"),
+        (gone(&f, "first"), "clear, end compensated: first exhausted"),
+        (ok(&f, "first"), "undo first, unmatched late"),
+        (gone(&f, "second"), "undo second, unmatched late"),
+        (gone(&f, "second"), "unmatched duplicate"),
+        (ok(&f, "second"), "unmatched late"),
+        (undone(&f, "second"), "unmatched late"),
+        (gone(&f, "third"), "unmatched late"),
+    ];
+    play(&f, &table);
+}
+
+#[test]
+fn after_a_completed_run_a_late_success_stays() {
+    let mut f = order();
+    f.steps.push(step("note", seen("Noted"), &[], &[]).undo());
+    let table = [
+        (started(&f, "OrderPlaced", "a"), "timer 15"),
+        (ok(&f, "charge"), ""),
+        (ok(&f, "reserve"), "do ship(StockReserved PaymentTaken)"),
+        (ok(&f, "ship"), "clear, end completed: OrderShipped"),
+        (ok(&f, "note"), "unmatched late"),
+        (ok(&f, "note"), "unmatched duplicate"),
+        (ok(&f, "charge"), "unmatched duplicate"),
+    ];
+    play(&f, &table);
+}
+
+#[test]
+fn inputs_are_kept_only_where_an_undo_will_need_them() {
+    let f = chain();
+    let kept = |f: &Flow, inputs: &[(Input, &str)]| {
+        let state = play(f, inputs);
+        state.as_ref().and_then(State::live).unwrap().activations[&activation(f, "first")].inputs.len()
+    };
+    let start = || (started(&f, "Begun", "a"), "timer 15");
+    assert_eq!(kept(&f, &[start(), (ok(&f, "first"), "")]), 1);
+    assert_eq!(kept(&f, &[start(), (gone(&f, "first"), "held first"), (ok(&f, "first"), "")]), 1);
+    assert_eq!(kept(&f, &[start(), (ok(&f, "first"), ""), (no(&f, "second"), "clear, undo first")]), 0);
+    let mut bare = chain();
+    bare.steps[0].undo = None;
+    assert_eq!(kept(&bare, &[start(), (ok(&bare, "first"), "")]), 0);
 }
 
 // What does not fit.

@@ -225,7 +225,7 @@ fn dead(
     let letter = DeadLetter {
         origin: concluded.work.origin.clone(),
         origin_time_ms: concluded.work.origin_time_ms,
-        group: spec.names.group(&spec.service),
+        group: spec.group(),
         step: step.name.clone(),
         activation: Some(concluded.work.activation),
         action: concluded.work.action,

@@ -16,6 +16,8 @@ pub struct ServiceSpec {
     pub names: Names,
     /// Name of the service.
     pub service: String,
+    /// What is promised about the records of its steps.
+    pub guarantee: Guarantee,
     /// The definition that runs.
     pub definition: Definition,
     /// Partitions of the facts topics and of everything else that is keyed by saga.
@@ -26,6 +28,25 @@ pub struct ServiceSpec {
     pub events: BTreeMap<String, EventSpec>,
     /// The steps of this service.
     pub steps: Vec<StepSpec>,
+}
+
+/// What is promised about the records of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Guarantee {
+    /// Outputs and position in one transaction.
+    ExactlyOnce,
+    /// Outputs acknowledged before the position is stored: a crash may repeat them, with the same IDs.
+    AtLeastOnce,
+}
+
+impl Guarantee {
+    /// The consumer group of those steps of `service` that promise this: each guarantee has a group of its own.
+    pub fn group(self, names: &Names, service: &str) -> String {
+        match self {
+            Self::ExactlyOnce => names.group(service),
+            Self::AtLeastOnce => names.group(&format!("{service}.at-least-once")),
+        }
+    }
 }
 
 /// One event.
@@ -75,7 +96,7 @@ pub struct StepSpec {
     pub concurrency: usize,
     /// Events whose values travel in facts, since a join or a compensation needs them.
     pub carries: BTreeSet<String>,
-    /// Whether foreign producers can repeat its trigger, so that it keeps a ledger.
+    /// Whether its trigger can come twice, from a foreign producer or a step that is at least once: it keeps a ledger.
     pub keeps_ledger: bool,
 }
 
@@ -145,6 +166,11 @@ impl StepSpec {
 }
 
 impl ServiceSpec {
+    /// Its consumer group.
+    pub fn group(&self) -> String {
+        self.guarantee.group(&self.names, &self.service)
+    }
+
     /// Topics that the service reads: those of its steps' events and its steps' control topics.
     pub fn inputs(&self) -> BTreeMap<String, u32> {
         let mut topics = BTreeMap::new();

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use quadrille_step::conclude::{Answer, Concluded, Emitted, conclude};
 use quadrille_step::plan::{Planned, Work, plan};
 use quadrille_step::retry::Policy;
-use quadrille_step::spec::{Emits, EventSpec, Owner, ServiceSpec, StepSpec};
+use quadrille_step::spec::{Emits, EventSpec, Guarantee, Owner, ServiceSpec, StepSpec};
 
 use quadrille_types::command::Command;
 use quadrille_types::dead_letter::Reason;
@@ -59,6 +59,7 @@ fn spec() -> ServiceSpec {
     ServiceSpec {
         names: Names::new("shop"),
         service: "payment".into(),
+        guarantee: Guarantee::ExactlyOnce,
         definition: Definition { version: 7, hash: "c0ffee".into() },
         saga_partitions: 8,
         record_bytes_max: 1_000,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use quadrille_step::conclude::{Answer, Emitted};
 use quadrille_step::lane::{Counts, Lane, LedgerId, Task};
 use quadrille_step::retry::Policy;
-use quadrille_step::spec::{Emits, EventSpec, Owner, ServiceSpec, StepSpec};
+use quadrille_step::spec::{Emits, EventSpec, Guarantee, Owner, ServiceSpec, StepSpec};
 use quadrille_types::dead_letter::Reason;
 use quadrille_types::envelope::Position;
 use quadrille_types::topics::Names;
@@ -25,6 +25,7 @@ fn spec() -> ServiceSpec {
     ServiceSpec {
         names: Names::new("shop"),
         service: "payment".into(),
+        guarantee: Guarantee::ExactlyOnce,
         definition: Definition { version: 1, hash: "c0ffee".into() },
         saga_partitions: 1,
         record_bytes_max: 1_000_000,

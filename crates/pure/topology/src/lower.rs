@@ -6,4 +6,4 @@ mod service;
 
 pub use flow::flow;
 pub use provision::{FirstPosition, Topic, first_positions, topics};
-pub use service::{SAGA_PARTITIONS, definition, service_spec, step_partitions};
+pub use service::{SAGA_PARTITIONS, definition, service_specs, step_partitions};

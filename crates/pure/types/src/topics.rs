@@ -77,8 +77,9 @@ impl Names {
         format!("{}.{service}", self.mesh)
     }
 
-    /// Transactional ID of one lane: stable over restarts of the same ordinal, so that a restart ends what a crash left open.
-    pub fn transactional_id(&self, service: &str, instance: &str, lane: usize) -> String {
-        format!("{}.{service}.{instance}.{lane}", self.mesh)
+    /// Transactional ID of lane `lane` of an instance of `group`, and its static member ID: stable over restarts of the same
+    /// instance, so that a restart ends what a crash left open.
+    pub fn lane(group: &str, instance: &str, lane: usize) -> String {
+        format!("{group}.{instance}.{lane}")
     }
 }

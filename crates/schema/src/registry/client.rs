@@ -88,7 +88,8 @@ impl Client {
         let found = get_schema_by_id(id, &self.settings).await;
         let found = found.map_err(|e| classify(&e, &self.urls, About::Id(id)))?;
         if found.schema_type != SchemaType::Avro {
-            return Err(self.unusable(&format!("schema {id} is of type {:?}, not Avro", found.schema_type)));
+            let kind = format!("{:?}", found.schema_type).to_uppercase();
+            return Err(RegistryError::NotAvro { url: self.urls.clone(), id, kind });
         }
         let mut texts = Texts::default();
         self.collect(found.references, &mut texts).await?;

@@ -71,6 +71,11 @@ impl Decoder {
         Decoder { schemas, reader, resolvers: Arc::default() }
     }
 
+    /// Whether `value` can be decoded, or refused, without asking the registry.
+    pub fn knows(&self, header: Option<&[u8]>, value: &[u8]) -> bool {
+        wire::locate(header, value).map_or(true, |(id, _)| self.schemas.get(id).is_some())
+    }
+
     /// Fetches what is needed to decode `value` (`header`: its schema id header, if the record has one).
     ///
     /// # Errors

@@ -124,6 +124,16 @@ pub fn chain() -> Flow {
     flow("chain", "Begun", &["Three"], &["NotOne", "NotTwo", "NotThree"], steps)
 }
 
+/// Reserve, then a pivot that can refuse, then a last step that only goes forward.
+pub fn food() -> Flow {
+    let steps = vec![
+        step("ticket", seen("OrderPlaced"), &["TicketCreated"], &["Closed"]).undo(),
+        step("authorize", seen("TicketCreated"), &["Authorized"], &["Declined"]).pivot(),
+        step("approve", seen("Authorized"), &["Approved"], &["Odd"]),
+    ];
+    flow("food", "OrderPlaced", &["Approved"], &["Closed", "Declined", "Odd", "Cancelled"], steps)
+}
+
 pub fn lineage(flow: &Flow) -> Lineage {
     Lineage {
         flow: flow.name.clone(),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use quadrille_types::topics::{INGEST, Names};
 
-use super::{SAGA_PARTITIONS, step_partitions};
+use super::service::{SAGA_PARTITIONS, guarantee, step_partitions};
 use crate::mesh::{Mesh, StartAt};
 
 /// Service and group of the coordinator's fold.
@@ -73,7 +73,7 @@ pub fn first_positions(mesh: &Mesh) -> Vec<FirstPosition> {
     let names = Names::new(&mesh.name);
     let mut positions = Vec::new();
     for step in mesh.steps.values() {
-        let group = names.group(&step.service);
+        let group = guarantee(step).group(&names, &step.service);
         let partitions = step_partitions(mesh, step);
         // Commands are never older than the step.
         let control = names.control(&step.name);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use quadrille_step::retry::Policy;
-use quadrille_step::spec::{Emits, EventSpec, Owner, ServiceSpec, StepSpec};
+use quadrille_step::spec::{Emits, EventSpec, Guarantee, Owner, ServiceSpec, StepSpec};
 use quadrille_types::Definition;
 use quadrille_types::topics::Names;
 
@@ -24,12 +24,27 @@ pub fn definition(mesh: &Mesh) -> Definition {
     Definition { version: u32::try_from(mesh.version).unwrap_or(u32::MAX), hash }
 }
 
-/// The view of `service`; None if no step names it.
-pub fn service_spec(mesh: &Mesh, service: &str) -> Option<ServiceSpec> {
-    let steps: Vec<_> = mesh.steps_of(service).map(|step| step_spec(mesh, step)).collect();
+/// The views of `service`, one for each guarantee that its steps have; none if no step names it.
+pub fn service_specs(mesh: &Mesh, service: &str) -> Vec<ServiceSpec> {
+    let guarantees = [Guarantee::ExactlyOnce, Guarantee::AtLeastOnce];
+    guarantees.into_iter().filter_map(|guarantee| service_spec(mesh, service, guarantee)).collect()
+}
+
+/// What a step promises.
+pub(crate) fn guarantee(step: &Step) -> Guarantee {
+    match step.guarantee {
+        mesh::Guarantee::ExactlyOnce => Guarantee::ExactlyOnce,
+        mesh::Guarantee::AtLeastOnce => Guarantee::AtLeastOnce,
+    }
+}
+
+fn service_spec(mesh: &Mesh, service: &str, promised: Guarantee) -> Option<ServiceSpec> {
+    let of_this = mesh.steps_of(service).filter(|step| guarantee(step) == promised);
+    let steps: Vec<_> = of_this.map(|step| step_spec(mesh, step)).collect();
     (!steps.is_empty()).then(|| ServiceSpec {
         names: Names::new(&mesh.name),
         service: service.to_owned(),
+        guarantee: promised,
         definition: definition(mesh),
         saga_partitions: SAGA_PARTITIONS,
         record_bytes_max: RECORD_BYTES_MAX,
@@ -59,7 +74,10 @@ fn event_spec(mesh: &Mesh, event: &mesh::Event) -> EventSpec {
 
 fn step_spec(mesh: &Mesh, step: &Step) -> StepSpec {
     let listens_to = step.is_choreographed().then(|| step.when.events().first().cloned()).flatten();
-    let foreign = |name: &String| mesh.events.get(name).is_some_and(|e| e.owner == mesh::Owner::Foreign);
+    let repeats = |name: &String| {
+        mesh.events.get(name).is_some_and(|event| event.owner == mesh::Owner::Foreign)
+            || mesh.emitters(name).any(|step| guarantee(step) == Guarantee::AtLeastOnce)
+    };
     StepSpec {
         name: step.name.clone(),
         partitions: step_partitions(mesh, step),
@@ -77,7 +95,7 @@ fn step_spec(mesh: &Mesh, step: &Step) -> StepSpec {
         timeout_ms: step.timeout_ms,
         concurrency: step.concurrency as usize,
         carries: mesh.events_kept().into_iter().map(str::to_owned).collect(),
-        keeps_ledger: listens_to.as_ref().is_some_and(foreign),
+        keeps_ledger: listens_to.as_ref().is_some_and(repeats),
         listens_to,
     }
 }

@@ -1,0 +1,345 @@
+//! From start to end.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use quadrille_audit::concurrent::ConcurrentReader;
+use quadrille_audit::expect::Expectations;
+use quadrille_audit::judge::{Rules, Verdict};
+use quadrille_audit::report::{self, Counters};
+use quadrille_audit::stores::Stores;
+use quadrille_events::Codecs;
+use quadrille_kafka::Settings;
+use quadrille_kafka::publish::Publisher;
+use quadrille_kafka::watch::{Begin, Watcher};
+use quadrille_schema::{Codec, RegistryConfig, Schemas};
+use quadrille_topology::Mesh;
+use quadrille_topology::lower;
+use quadrille_types::Record;
+use quadrille_types::dead_letter::Reason;
+use quadrille_types::outcome::{SCHEMA, SagaOutcome};
+use quadrille_types::topics::Names;
+
+use crate::Error;
+use crate::awaited::Awaited;
+use crate::input::{self, Line};
+use crate::mesh::{Local, http_services};
+use crate::programs::{DevFile, Running};
+use crate::progress::Progress;
+use crate::servers::Servers;
+
+/// How long the parts may take to get their partitions.
+const READY: Duration = Duration::from_secs(60);
+
+/// How long the audit may take to read everything.
+const AUDIT: Duration = Duration::from_secs(120);
+
+/// How long the registry may take to answer.
+const REGISTRY: Duration = Duration::from_secs(10);
+
+/// A running mesh.
+pub struct Session {
+    mesh: Mesh,
+    topology: PathBuf,
+    folder: PathBuf,
+    servers: Servers,
+    settings: Settings,
+    schemas: Schemas,
+    programs: Vec<Running>,
+    local: Local,
+}
+
+/// How a published run ended.
+pub struct Audited {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// What the services counted.
+    pub counters: Counters,
+}
+
+impl Session {
+    /// Starts everything for the mesh in `topology`, with its data below `folder`.
+    pub async fn start(
+        topology: &Path,
+        mesh: Mesh,
+        folder: &Path,
+        servers: Servers,
+        settings: Settings,
+    ) -> Result<Self, Error> {
+        for name in ["logs", "stores"] {
+            std::fs::create_dir_all(folder.join(name))?;
+        }
+        let replication = if servers.are_embedded() { 1 } else { -1 };
+        let (cluster, applied) = (settings.clone(), mesh.clone());
+        tokio::task::spawn_blocking(move || quadrille_provision::apply(&cluster, &applied, replication))
+            .await??;
+        let registry = RegistryConfig { auto_register: true, ..RegistryConfig::new(servers.registry.clone()) };
+        let schemas = Schemas::new(registry)?;
+        let dev = DevFile::beside(topology)?;
+        let here = http_services(&mesh);
+        if let Some(service) =
+            mesh.services().into_iter().find(|name| !here.contains(name) && !dev.programs.contains_key(*name))
+        {
+            let file = topology.with_extension("dev.yaml");
+            return Err(format!(
+                "service {service} has handlers of its own: name its program in {}",
+                file.display()
+            )
+            .into());
+        }
+        let environment = [
+            ("QUADRILLE_TOPOLOGY", topology.display().to_string()),
+            ("QUADRILLE_BOOTSTRAP_SERVERS", servers.bootstrap.clone()),
+            ("QUADRILLE_SCHEMA_REGISTRY", servers.registry.clone()),
+            ("QUADRILLE_AUTO_REGISTER", "true".to_owned()),
+        ];
+        let mut programs = Vec::new();
+        for (name, program) in &dev.programs {
+            programs.push(Running::start(name, program, folder, &environment)?);
+        }
+        let rewrite: Vec<_> = programs.iter().flat_map(Running::rewrites).collect();
+        let local = Local::start(&mesh, &settings, &schemas, &here, &rewrite).await?;
+        let mut session = Self {
+            mesh,
+            topology: topology.to_owned(),
+            folder: folder.to_owned(),
+            servers,
+            settings,
+            schemas,
+            programs,
+            local,
+        };
+        session.ready().await?;
+        Ok(session)
+    }
+
+    /// Where clients find the brokers and the registry.
+    pub fn addresses(&self) -> (&str, &str) {
+        (&self.servers.bootstrap, &self.servers.registry)
+    }
+
+    async fn ready(&mut self) -> Result<(), Error> {
+        for program in &mut self.programs {
+            program.ready().await?;
+        }
+        let deadline = Instant::now() + READY;
+        while !self.local.is_ready() {
+            self.healthy()?;
+            if Instant::now() > deadline {
+                return Err("the mesh has not been given its partitions in time".into());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
+    /// Fails if a part has ended that should not have.
+    pub fn healthy(&mut self) -> Result<(), Error> {
+        match self.local.failure() {
+            Some(why) => Err(why.into()),
+            None => self.programs.iter_mut().find_map(Running::ended).map_or(Ok(()), Err),
+        }
+    }
+
+    /// Publishes `file`, waits until every input has come to its end (at most `within`), stops everything and audits
+    /// the run against `expectations`.
+    pub async fn publish(
+        mut self,
+        file: &Path,
+        expectations: Expectations,
+        within: Duration,
+    ) -> Result<Audited, Error> {
+        let text = std::fs::read_to_string(file).map_err(|e| format!("cannot read {}: {e}", file.display()))?;
+        let lines = input::parse(&text).map_err(|e| format!("{}: {e}", file.display()))?;
+        let emitted: BTreeSet<&str> =
+            lines.iter().filter_map(|line| line.event(&self.mesh)).map(|e| e.name.as_str()).collect();
+        let codecs = Codecs::connect(&self.mesh, Some(&self.schemas), &emitted, REGISTRY).await?;
+        let records = lines.iter().zip(1..).map(|(line, number)| line.encode(number, &self.mesh, &codecs));
+        let records = records.collect::<Result<Vec<_>, _>>().map_err(|e| format!("{}: {e}", file.display()))?;
+        let kafka = vec![("bootstrap.servers".to_owned(), self.servers.bootstrap.clone())];
+        let (clients, expected) = (kafka.clone(), expectations.clone());
+        let reader =
+            tokio::task::spawn_blocking(move || ConcurrentReader::start(&clients, &expected)).await??;
+        let watcher = self.watcher()?;
+        let publisher = Publisher::new(&self.settings)?;
+        for record in &records {
+            publisher.send(record)?;
+        }
+        let sent = tokio::task::spawn_blocking(move || publisher.flush(Duration::from_secs(60))).await??;
+        eprintln!("published {sent} records from {}", file.display());
+        self.wait(&watcher, awaited(&self.mesh, &lines), within).await?;
+        drop(watcher);
+        let counters = self.counters().await;
+        let config = quadrille_audit::run::Config {
+            kafka,
+            registry: self.servers.registry.clone(),
+            expectations,
+            stores: Stores { folder: self.folder.join("stores"), ..Stores::default() },
+            rules: Rules::default(),
+            patience: AUDIT,
+        };
+        let servers = self.stop_mesh().await?;
+        let verdict =
+            tokio::task::spawn_blocking(move || quadrille_audit::run::run(&config, Some(reader))).await??;
+        servers.stop().await?;
+        Ok(Audited { verdict, counters })
+    }
+
+    fn watcher(&self) -> Result<Watcher, Error> {
+        let names = Names::new(&self.mesh.name);
+        let (outcomes, dead) = (names.outcomes(), names.dead(""));
+        let topics: Vec<_> = lower::topics(&self.mesh)
+            .into_iter()
+            .filter(|topic| topic.name == outcomes || topic.name.starts_with(&dead))
+            .collect();
+        let topics = topics.iter().map(|topic| (topic.name.as_str(), topic.partitions));
+        Ok(Watcher::new(&self.settings, topics, Begin::Now)?)
+    }
+
+    async fn wait(&mut self, watcher: &Watcher, mut awaited: Awaited, within: Duration) -> Result<(), Error> {
+        let outcomes = Names::new(&self.mesh.name).outcomes();
+        let codec = Codec::parse(SCHEMA)?;
+        let mut progress = Progress::new(awaited.total());
+        let deadline = Instant::now() + within;
+        while awaited.done() < awaited.total() && Instant::now() < deadline {
+            while let Some(record) = watcher.next(Duration::ZERO)? {
+                note(&mut awaited, &record, &outcomes, &codec);
+            }
+            progress.show(&awaited);
+            self.healthy()?;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        if awaited.done() < awaited.total() {
+            let examples = awaited.examples().join(", ");
+            eprintln!("not every input came to its end within {} s; open, for example: {examples}", within.as_secs());
+        }
+        progress.finish(&awaited);
+        Ok(())
+    }
+
+    /// What all services counted so far.
+    async fn counters(&self) -> Counters {
+        let mut texts = vec![quadrille_host::ops::recorder().render()];
+        for program in &self.programs {
+            texts.push(program.metrics().await);
+        }
+        let sum = |name: &str| Some(texts.iter().map(|text| counter(text, name)).sum());
+        Counters {
+            txns: sum("quadrille_transactions_total"),
+            aborted: sum("quadrille_transactions_aborted_total"),
+            fenced: sum("quadrille_transactions_fenced_total"),
+            takeovers: sum("quadrille_takeovers_total"),
+        }
+    }
+
+    async fn stop_mesh(mut self) -> Result<Servers, Error> {
+        for program in &mut self.programs {
+            // Services end first what they have in work, which may call a participant: those are stopped last.
+            if !program.serves() {
+                program.stop().await?;
+            }
+        }
+        self.local.stop().await?;
+        for program in &mut self.programs {
+            program.stop().await?;
+        }
+        Ok(self.servers)
+    }
+
+    /// Finishes what is in work and stops everything.
+    pub async fn stop(self) -> Result<(), Error> {
+        self.stop_mesh().await?.stop().await
+    }
+
+    /// The topology that runs.
+    pub fn topology(&self) -> &Path {
+        &self.topology
+    }
+}
+
+impl Audited {
+    /// The summary table, the offenders, and the line.
+    pub fn text(&self) -> String {
+        let mut table = comfy_table::Table::new();
+        table.load_style(comfy_table::presets::UTF8_FULL_CONDENSED);
+        let mut row = |name: &str, count: u64| {
+            table.add_row([name.to_owned(), count.to_string()]);
+        };
+        row("inputs", self.verdict.accepted);
+        row("had their effect once", self.verdict.effect_once);
+        row("dead letters", self.verdict.dlt);
+        row("sagas", self.verdict.sagas);
+        for (name, count) in &self.verdict.outcomes {
+            row(name, *count);
+        }
+        format!("{table}\n{}{}", report::offenders(&self.verdict), report::line(&self.verdict, self.counters))
+    }
+}
+
+/// The identities whose end is waited for: those of the inputs that start a saga, or that nobody can read.
+fn awaited(mesh: &Mesh, lines: &[Line]) -> Awaited {
+    let starts = |line: &&Line| {
+        mesh.events_on(&line.topic).any(|event| mesh.started_by(&event.name).next().is_some())
+    };
+    Awaited::new(lines.iter().filter(starts).filter_map(Line::identity).map(str::to_owned))
+}
+
+fn note(awaited: &mut Awaited, record: &Record, outcomes: &str, codec: &Codec) {
+    let value = record.value.as_deref().unwrap_or_default();
+    if record.position.topic == outcomes {
+        let outcome = quadrille_schema::wire::unframe(value)
+            .ok()
+            .and_then(|(_, datum)| codec.decode::<SagaOutcome>(datum).ok());
+        if let Some(outcome) = outcome {
+            awaited.outcome(&outcome.correlation_id, &outcome.outcome);
+        }
+        return;
+    }
+    let key = record.key.as_deref().and_then(|key| std::str::from_utf8(key).ok()).unwrap_or_default();
+    let identity = record.header_text("ce_correlationid").unwrap_or(key);
+    let garbage = [Reason::Undecodable, Reason::NoKey, Reason::NoValue].map(Reason::as_str);
+    let reason = record.header_text("quadrille-dead-reason").unwrap_or_default();
+    awaited.dead(identity, garbage.contains(&reason));
+}
+
+/// The sum of a counter over its labels in Prometheus text.
+fn counter(text: &str, name: &str) -> u64 {
+    let of_it = text.lines().filter(|line| {
+        line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{']))
+    });
+    of_it.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).map(|value| value as u64).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_counter_is_summed_over_its_labels() {
+        let text = "# TYPE a_total counter\na_total{x=\"1\"} 2\na_total{x=\"2\"} 3\na_totals 9\nb_total 4\n";
+        assert_eq!((counter(text, "a_total"), counter(text, "b_total"), counter(text, "c")), (5, 4, 0));
+    }
+
+    #[test]
+    fn garbage_under_the_key_of_an_order_does_not_end_the_order_if_it_was_read() {
+        let mut awaited = Awaited::new(["1".to_owned()]);
+        let mut record = Record {
+            position: quadrille_types::envelope::Position {
+                topic: "shop.dead.charge".into(),
+                partition: 0,
+                offset: 0,
+            },
+            time_ms: 0,
+            key: Some(b"1".to_vec()),
+            value: None,
+            headers: vec![("quadrille-dead-reason".into(), Some(b"exhausted".to_vec()))],
+        };
+        let codec = Codec::parse(SCHEMA).unwrap();
+        note(&mut awaited, &record, "shop.sagas.outcomes", &codec);
+        assert_eq!(awaited.done(), 0);
+        record.headers[0].1 = Some(b"undecodable".to_vec());
+        note(&mut awaited, &record, "shop.sagas.outcomes", &codec);
+        assert_eq!(awaited.done(), 1);
+    }
+}

@@ -1,0 +1,149 @@
+//! `quadrille dev`: a whole mesh on this machine.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use clap::ValueEnum;
+use quadrille_audit::expect::Expectations;
+use quadrille_dev::servers::Servers;
+use quadrille_dev::session::Session;
+use quadrille_host::logs::{self, Format};
+use quadrille_host::options::key_value;
+use quadrille_host::signals::Signals;
+use quadrille_kafka::Settings;
+
+use crate::terminal;
+
+/// How long a member may be silent here: a program that dies is missed soon.
+const SESSION: Duration = Duration::from_secs(10);
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Dev {
+    /// The topology file; what FILE.dev.yaml beside it names is started too
+    file: PathBuf,
+    /// Publish this file (one JSON object a line), wait until every input has come to its end, audit, and end
+    #[arg(long, value_name = "FILE.jsonl")]
+    publish: Option<PathBuf>,
+    /// What the audit expects; default: FILE.expect.yaml beside the topology
+    #[arg(long, value_name = "FILE", requires = "publish")]
+    expect: Option<PathBuf>,
+    /// How long the published inputs may take to come to their end
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = humantime::parse_duration)]
+    timeout: Duration,
+    /// Folder of the data; default: a new one, removed at the end of a run that was valid
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// What an acknowledged record survives on the embedded broker
+    #[arg(long, value_enum, default_value_t = Flush::Commit)]
+    flush: Flush,
+    /// Use these brokers instead of the embedded one
+    #[arg(
+        long,
+        env = "QUADRILLE_BOOTSTRAP_SERVERS",
+        value_name = "HOST:PORT,…",
+        requires = "schema_registry"
+    )]
+    bootstrap_servers: Option<String>,
+    /// Use this schema registry instead of the embedded one
+    #[arg(long, env = "QUADRILLE_SCHEMA_REGISTRY", value_name = "URL", requires = "bootstrap_servers")]
+    schema_registry: Option<String>,
+    /// A setting for librdkafka, with brokers of your own
+    #[arg(short = 'X', value_name = "KEY=VALUE", value_parser = key_value)]
+    settings: Vec<(String, String)>,
+    /// What is logged
+    #[arg(long, env = "QUADRILLE_LOG", value_name = "FILTER", default_value = "error")]
+    log: String,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Flush {
+    /// A power cut
+    Commit,
+    /// The death of the process
+    Os,
+}
+
+impl Dev {
+    /// Runs until a signal comes, or until what was published is audited.
+    ///
+    /// # Errors
+    /// Something does not start, or ends when it should not.
+    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        eprintln!("quadrille: starting {}", self.file.display());
+        logs::init(Format::Text, &self.log)?;
+        quadrille_host::ops::recorder();
+        let mesh = quadrille_host::topology::load(&self.file)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        runtime.block_on(self.session(mesh)).map_err(|error| anyhow!("{error}"))
+    }
+
+    async fn session(self, mesh: quadrille_topology::Mesh) -> Result<ExitCode, quadrille_dev::Error> {
+        let temporary = match &self.data {
+            None => Some(tempfile::Builder::new().prefix("quadrille-").tempdir()?),
+            Some(_) => None,
+        };
+        let folder = match (&self.data, &temporary) {
+            (Some(folder), _) => folder.clone(),
+            (None, Some(temporary)) => temporary.path().to_owned(),
+            (None, None) => unreachable!("one of them is there"),
+        };
+        let expectations = match &self.publish {
+            Some(_) => Some(Expectations::load(&self.expectations())?),
+            None => None,
+        };
+        let topology = std::path::absolute(&self.file)?;
+        let servers = self.servers(&folder).await?;
+        let mut settings = Settings::new(servers.bootstrap.clone(), self.settings.iter().cloned())?;
+        settings.session_timeout = SESSION;
+        let session = Session::start(&topology, mesh, &folder, servers, settings).await?;
+        let (kafka, registry) = session.addresses();
+        eprintln!("kafka {kafka}\nregistry {registry}\ndata {}", folder.display());
+        let (Some(publish), Some(expectations)) = (&self.publish, expectations) else {
+            return stay(session).await;
+        };
+        let audited = session.publish(publish, expectations, self.timeout).await?;
+        if !audited.verdict.is_valid() {
+            // What was found is looked for in the data.
+            if let Some(temporary) = temporary {
+                eprintln!("the data is kept in {}", temporary.keep().display());
+            }
+        }
+        terminal::print(&format!("{}\n", audited.text()))?;
+        Ok(if audited.verdict.is_valid() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    async fn servers(&self, folder: &std::path::Path) -> Result<Servers, quadrille_dev::Error> {
+        match (&self.bootstrap_servers, &self.schema_registry) {
+            (Some(bootstrap), Some(registry)) => Ok(Servers::of(bootstrap.clone(), registry.clone())),
+            _ => {
+                let flush = match self.flush {
+                    Flush::Commit => quadrille_broker::Flush::Commit,
+                    Flush::Os => quadrille_broker::Flush::Os,
+                };
+                Servers::embedded(folder, flush).await
+            }
+        }
+    }
+
+    fn expectations(&self) -> PathBuf {
+        self.expect.clone().unwrap_or_else(|| self.file.with_extension("expect.yaml"))
+    }
+}
+
+/// Stays until a signal comes, or a part ends that should not.
+async fn stay(mut session: Session) -> Result<ExitCode, quadrille_dev::Error> {
+    eprintln!("running {}; Ctrl-C ends it", session.topology().display());
+    let mut signals = Signals::new().context("signals cannot be heard")?;
+    let mut look = tokio::time::interval(Duration::from_millis(500));
+    loop {
+        tokio::select! {
+            _ = signals.next() => break,
+            _ = look.tick() => session.healthy()?,
+        }
+    }
+    eprintln!("ending");
+    session.stop().await?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,159 @@
+//! `quadrille broker` as a program: what it prints, how it ends, what it refuses, what it is linked to.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use quadrille_tests::folders::{program, run_dir};
+use quadrille_tests::http::Http;
+use quadrille_tests::process::{Process, run_to_end};
+use quadrille_tests::wait::eventually;
+use quadrille_tests::{Promise, promise};
+
+const SOON: Duration = Duration::from_secs(20);
+const FREE: &str = "127.0.0.1:0";
+
+pub(crate) fn promises() -> Vec<Promise> {
+    vec![
+        promise!(alone, its_output_is_two_addresses),
+        promise!(alone, it_ends_in_order_on_either_signal),
+        promise!(alone, one_process_at_a_time_has_a_data_folder),
+        promise!(alone, what_it_cannot_serve_is_an_error_with_an_exit_code),
+        promise!(alone, links_nothing_but_libc),
+    ]
+}
+
+/// A running `quadrille broker`, its standard output apart from its log.
+struct Started {
+    process: Process,
+    kafka: String,
+    registry: String,
+}
+
+/// Runs it through a shell that sends standard output to a file; the shell becomes the program.
+fn spawn(name: &str, listen: &str, registry: &str, data: &Path) -> Result<(Process, PathBuf)> {
+    let output = run_dir()?.join(format!("{name}.out"));
+    let _ = fs::remove_file(&output);
+    let mut command = Command::new("sh");
+    command.env_remove("RUST_LOG").args(["-c", "out=$1; shift; exec \"$@\" >\"$out\"", "sh"]);
+    command.arg(&output).arg(program("quadrille")?);
+    command.args(["broker", "--listen", listen, "--registry", registry, "--data"]).arg(data);
+    Ok((Process::spawn(name, command, &run_dir()?.join(format!("{name}.log")))?, output))
+}
+
+fn start(name: &str, data: &Path) -> Result<Started> {
+    let (process, output) = spawn(name, FREE, FREE, data)?;
+    let mut text = String::new();
+    process.wait_ready(SOON, || {
+        text = fs::read_to_string(&output).unwrap_or_default();
+        text.lines().count() >= 2
+    })?;
+    let lines: Vec<&str> = text.lines().collect();
+    let [kafka, registry] = lines[..] else { bail!("more than two lines: {text}") };
+    let kafka = kafka.strip_prefix("kafka ").with_context(|| text.clone())?.to_owned();
+    let registry = registry.strip_prefix("registry ").with_context(|| text.clone())?.to_owned();
+    Ok(Started { process, kafka, registry })
+}
+
+/// Waits for the end of one that cannot start: how it ended, and what it said.
+fn refused(name: &str, listen: &str, registry: &str, data: &Path) -> Result<(ExitStatus, String)> {
+    let (process, _) = spawn(name, listen, registry, data)?;
+    let status = eventually(SOON, "it gives up", || process.exit_status()?.context("it runs"))?;
+    Ok((status, fs::read_to_string(process.log())?))
+}
+
+fn its_output_is_two_addresses() -> Result<()> {
+    let started = start("addresses", &run_dir()?.join("addresses"))?;
+    let log = fs::read_to_string(started.process.log())?;
+    ensure!(log.contains("for development and tests, on loopback only"), "{log}");
+    ensure!(log.contains("for real work use Apache Kafka"), "{log}");
+    let kafka: std::net::SocketAddr = started.kafka.parse()?;
+    ensure!(kafka.ip().is_loopback() && kafka.port() != 0, "{kafka}");
+    std::net::TcpStream::connect(kafka)?;
+    let (status, body) = Http::new()?.get(&format!("{}/subjects", started.registry))?;
+    ensure!(status == 200 && body == "[]", "{status} {body}");
+    Ok(())
+}
+
+fn it_ends_in_order_on_either_signal() -> Result<()> {
+    let data = run_dir()?.join("signals");
+    for signal in ["SIGTERM", "SIGINT"] {
+        let Started { process, registry, .. } = start("signals", &data)?;
+        let status = if signal == "SIGTERM" { process.terminate(SOON)? } else { process.interrupt(SOON)? };
+        ensure!(status.code() == Some(0), "{signal}: {status}");
+        ensure!(Http::new()?.get(&registry).is_err(), "after {signal} something answers at {registry}");
+    }
+    Ok(())
+}
+
+fn one_process_at_a_time_has_a_data_folder() -> Result<()> {
+    let data = run_dir()?.join("taken");
+    let first = start("first", &data)?;
+    let (status, log) = refused("second", FREE, FREE, &data)?;
+    ensure!(status.code() == Some(2) && log.contains("is in use by another"), "{status} {log}");
+    first.process.kill()?;
+    start("third", &data)?;
+    Ok(())
+}
+
+fn what_it_cannot_serve_is_an_error_with_an_exit_code() -> Result<()> {
+    let (taken, data) = (TcpListener::bind(FREE)?, run_dir()?.join("refused"));
+    let taken = taken.local_addr()?.to_string();
+    let file = run_dir()?.join("a-file");
+    fs::write(&file, "")?;
+    let table = [
+        ("0.0.0.0:0", FREE, &data, "other machines can reach it"),
+        (FREE, "[::]:0", &data, "other machines can reach it"),
+        ("localhost", FREE, &data, "write it as 127.0.0.1:9092"),
+        (&taken, FREE, &data, "the broker does not start: cannot listen on"),
+        (FREE, &taken, &data, "the registry does not start: can't listen on"),
+        (FREE, FREE, &file, "a-file/kafka: Not a directory"),
+        // A folder in which nobody may create anything, not even root.
+        (FREE, FREE, &PathBuf::from("/proc/quadrille"), "/proc/quadrille/kafka: "),
+    ];
+    for (number, (listen, registry, data, expected)) in table.into_iter().enumerate() {
+        let (status, log) = refused(&format!("refused-{number}"), listen, registry, data)?;
+        ensure!(status.code() == Some(2) && log.contains(expected), "{status} {log}, expected {expected}");
+        ensure!(!log.contains("panicked"), "{log}");
+    }
+    Ok(())
+}
+
+/// The C library's own parts, the compiler's, the loader and the kernel's page.
+const ALLOWED: [&str; 7] = ["libc", "libm", "libgcc_s", "libdl", "libpthread", "librt", "linux-vdso"];
+
+fn links_nothing_but_libc() -> Result<()> {
+    let log = run_dir()?.join("ldd.log");
+    let mut ldd = Command::new("ldd");
+    ldd.arg(program("quadrille")?);
+    run_to_end("ldd", ldd, &log, SOON)?;
+    let lines = fs::read_to_string(&log)?;
+    ensure!(libraries(&lines)?.contains("libc"), "this is no list of libraries: {lines}");
+    let strangers = strangers(&lines)?;
+    ensure!(strangers.is_empty(), "linked to {strangers:?}");
+    // The check is able to fail.
+    let planted = format!("{lines}\tlibssl.so.3 => /usr/lib/x86_64-linux-gnu/libssl.so.3 (0x00007f12)\n");
+    ensure!(self::strangers(&planted)? == BTreeSet::from(["libssl".to_owned()]), "libssl passes: {planted}");
+    Ok(())
+}
+
+fn strangers(ldd: &str) -> Result<BTreeSet<String>> {
+    let mut found = libraries(ldd)?;
+    found.retain(|name| !ALLOWED.contains(&name.as_str()) && !name.starts_with("ld-linux"));
+    Ok(found)
+}
+
+/// The names in lines as `\tlibc.so.6 => /lib/libc.so.6 (0x…)` or `\t/lib64/ld-linux-x86-64.so.2 (0x…)`.
+fn libraries(ldd: &str) -> Result<BTreeSet<String>> {
+    let name = |line: &str| -> Result<String> {
+        let path = line.split_whitespace().next().context("an empty line")?;
+        let file = Path::new(path).file_name().with_context(|| line.to_owned())?.to_string_lossy();
+        let (name, _) = file.split_once(".so").with_context(|| format!("no library: {line}"))?;
+        Ok(name.to_owned())
+    };
+    ldd.lines().map(name).collect()
+}
