@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
@@ -26,7 +27,16 @@ impl ClientContext for Reporting {
 impl ConsumerContext for Reporting {}
 
 pub(crate) fn asker(settings: &Settings) -> Result<Asker, Error> {
-    settings.reader().create_with_context(Reporting::default()).map_err(|e| Error::Setting(e.to_string()))
+    reporting(&settings.reader())
+}
+
+/// An asker with another isolation: what it is told of ends depends on it.
+pub(crate) fn asker_as(settings: &Settings, isolation: &str) -> Result<Asker, Error> {
+    reporting(settings.reader().set("isolation.level", isolation))
+}
+
+pub(crate) fn reporting(config: &ClientConfig) -> Result<Asker, Error> {
+    config.create_with_context(Reporting::default()).map_err(|e| Error::Setting(e.to_string()))
 }
 
 /// Asks the cluster for its metadata. An answer that waiting will not change (wrong password, untrusted certificate)

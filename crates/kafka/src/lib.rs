@@ -10,6 +10,8 @@
 //! | [`acknowledged`] | at least once instead |
 //! | [`writer`] | either of the two |
 //! | [`restore`] | reading a partition back up to where it ended |
+//! | [`tail`] | reading partitions from given offsets on, and what comes after |
+//! | [`inspect`] | looking at any cluster: topics, ends, groups and their positions |
 //! | [`publish`], [`watch`] | a plain producer and a plain reader, for tools |
 //! | [`failpoint`] | places where a test may kill the process |
 //!
@@ -20,10 +22,12 @@ pub mod connect;
 mod errors;
 pub mod failpoint;
 pub mod group;
+pub mod inspect;
 pub mod publish;
 pub mod restore;
 pub mod settings;
 mod settled;
+pub mod tail;
 pub mod topics;
 pub mod transaction;
 pub mod watch;

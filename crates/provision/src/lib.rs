@@ -4,12 +4,16 @@
 //! with another number of partitions is refused, since keys would move away from their sagas.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use quadrille_kafka::topics::{self, From, Topic};
-use quadrille_kafka::{Error, Settings};
+use quadrille_kafka::{Error, Settings, connect};
 use quadrille_topology::Mesh;
 use quadrille_topology::lower;
 use quadrille_topology::mesh::StartAt;
+
+/// How long Kafka may take to answer.
+const START: Duration = Duration::from_secs(10);
 
 /// What was done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,6 +28,7 @@ pub struct Report {
 
 /// Creates what `mesh` needs. `replication` -1 takes the brokers' default. Blocks.
 pub fn apply(settings: &Settings, mesh: &Mesh, replication: i32) -> Result<Report, Error> {
+    connect::check(settings, START)?;
     let topics: Vec<_> = lower::topics(mesh)
         .into_iter()
         .map(|topic| Topic { name: topic.name, partitions: topic.partitions, config: topic.settings })

@@ -1,15 +1,20 @@
 //! The commands, one file each.
 
+mod apply;
 mod broker;
 mod check;
 mod dev;
 mod explain;
 mod graph;
+mod sagas;
 mod schema;
+mod topics;
 
 use std::process::ExitCode;
 
 use clap::Subcommand;
+
+pub(crate) use check::print_diagnostics;
 
 /// Exit code of a command whose answer is "no".
 pub(crate) const NO: u8 = 1;
@@ -25,6 +30,14 @@ pub(crate) enum Command {
     Dev(dev::Dev),
     /// Draw a topology: who triggers what and why
     Graph(graph::Graph),
+    /// Create the topics, first positions and schemas that a topology needs; a second time changes nothing
+    Apply(apply::Apply),
+    /// Look into topics and consumer groups of any Kafka cluster
+    #[command(subcommand)]
+    Topics(topics::Topics),
+    /// Look at the sagas of a topology: where they stand, what they wait for, how they came there
+    #[command(subcommand)]
+    Sagas(sagas::Sagas),
     /// Run a Kafka-protocol broker and a schema registry on this machine, for development and tests
     Broker(broker::Broker),
     /// Print the JSON Schema of topology files, for editors
@@ -43,6 +56,9 @@ impl Command {
             Self::Check(check) => check.run(),
             Self::Dev(dev) => dev.run(),
             Self::Graph(graph) => graph.run(),
+            Self::Apply(apply) => apply.run(),
+            Self::Topics(topics) => topics.run(),
+            Self::Sagas(sagas) => sagas.run(),
             Self::Broker(broker) => broker.run(),
             Self::Schema => schema::run(),
             Self::Explain(explain) => explain.run(),

@@ -5,7 +5,9 @@ use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use quadrille_topology::{Checked, Limits, topology};
+use quadrille_topology::{Checked, Limits, Mesh, topology};
+
+use crate::commands::print_diagnostics;
 
 /// A topology file, and what became of it.
 pub(crate) struct Topology {
@@ -28,6 +30,18 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<Topology> {
     let schema = move |name: &str| schema(&folder.join(name));
     let checked = topology(&bytes, &schema);
     Ok(Topology { file, text: String::from_utf8_lossy(&bytes).into_owned(), checked })
+}
+
+/// The mesh in a topology file; none: it has mistakes, which were printed.
+///
+/// # Errors
+/// Those of [`read`].
+pub(crate) fn mesh(path: &Path) -> anyhow::Result<Option<Mesh>> {
+    let topology = read(path)?;
+    if topology.checked.mesh.is_none() {
+        print_diagnostics(&topology);
+    }
+    Ok(topology.checked.mesh)
 }
 
 fn schema(path: &Path) -> Result<String, String> {

@@ -4,7 +4,10 @@
 //! can't be read, an internal error, wrong usage).
 
 mod commands;
+mod connection;
 mod files;
+mod interrupt;
+mod table;
 mod terminal;
 
 use std::process::ExitCode;

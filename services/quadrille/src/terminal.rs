@@ -24,3 +24,25 @@ pub(crate) fn print(text: &str) -> anyhow::Result<()> {
 pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
 }
+
+/// Writes one line of JSON to stdout.
+///
+/// # Errors
+/// When stdout can't be written.
+pub(crate) fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
+    print(&format!("{}\n", serde_json::to_string(value)?))
+}
+
+/// Makes what matters less fade, where there is colour.
+pub(crate) fn dim(style: Style) -> impl Fn(&str) -> String {
+    move |text| match style {
+        Style::Colour => format!("\x1b[2m{text}\x1b[0m"),
+        Style::Plain => text.to_owned(),
+    }
+}
+
+/// Now, in ms since 1970.
+pub(crate) fn now_ms() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

@@ -61,7 +61,7 @@ fn print(topology: &Topology) -> anyhow::Result<()> {
 }
 
 /// Prints all mistakes and warnings of a file to stderr.
-pub(super) fn print_diagnostics(topology: &Topology) {
+pub(crate) fn print_diagnostics(topology: &Topology) {
     let style = terminal::style(&io::stderr());
     let checked = &topology.checked;
     for diagnostic in &checked.diagnostics {
