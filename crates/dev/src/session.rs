@@ -10,9 +10,10 @@ use quadrille_audit::judge::{Rules, Verdict};
 use quadrille_audit::report::{self, Counters};
 use quadrille_audit::stores::Stores;
 use quadrille_events::Codecs;
-use quadrille_kafka::Settings;
+use quadrille_kafka::inspect::Inspector;
 use quadrille_kafka::publish::Publisher;
-use quadrille_kafka::watch::{Begin, Watcher};
+use quadrille_kafka::tail::Tail;
+use quadrille_kafka::{Partition, Settings};
 use quadrille_schema::{Codec, RegistryConfig, Schemas};
 use quadrille_topology::Mesh;
 use quadrille_topology::lower;
@@ -189,24 +190,27 @@ impl Session {
         Ok(Audited { verdict, counters })
     }
 
-    fn watcher(&self) -> Result<Watcher, Error> {
+    /// Reads outcomes and dead letters from now on.
+    fn watcher(&self) -> Result<Tail, Error> {
         let names = Names::new(&self.mesh.name);
         let (outcomes, dead) = (names.outcomes(), names.dead(""));
-        let topics: Vec<_> = lower::topics(&self.mesh)
+        let partitions: Vec<_> = lower::topics(&self.mesh)
             .into_iter()
             .filter(|topic| topic.name == outcomes || topic.name.starts_with(&dead))
+            .flat_map(|topic| (0..topic.partitions as i32).map(move |n| Partition::new(&topic.name, n)))
             .collect();
-        let topics = topics.iter().map(|topic| (topic.name.as_str(), topic.partitions));
-        Ok(Watcher::new(&self.settings, topics, Begin::Now)?)
+        let ends = Inspector::new(&self.settings)?.ends(&partitions)?;
+        let starts = ends.into_iter().map(|(partition, ends)| (partition, ends.high)).collect();
+        Ok(Tail::new(&self.settings, &names.group("dev"), &starts)?)
     }
 
-    async fn wait(&mut self, watcher: &Watcher, mut awaited: Awaited, within: Duration) -> Result<(), Error> {
+    async fn wait(&mut self, watcher: &Tail, mut awaited: Awaited, within: Duration) -> Result<(), Error> {
         let outcomes = Names::new(&self.mesh.name).outcomes();
         let codec = Codec::parse(SCHEMA)?;
         let mut progress = Progress::new(awaited.total());
         let deadline = Instant::now() + within;
         while awaited.done() < awaited.total() && Instant::now() < deadline {
-            while let Some(record) = watcher.next(Duration::ZERO)? {
+            while let Some(record) = watcher.poll(Duration::ZERO)? {
                 note(&mut awaited, &record, &outcomes, &codec);
             }
             progress.show(&awaited);

@@ -12,7 +12,7 @@
 //! | [`restore`] | reading a partition back up to where it ended |
 //! | [`tail`] | reading partitions from given offsets on, and what comes after |
 //! | [`inspect`] | looking at any cluster: topics, ends, groups and their positions |
-//! | [`publish`], [`watch`] | a plain producer and a plain reader, for tools |
+//! | [`publish`] | a plain producer, for tools |
 //! | [`failpoint`] | places where a test may kill the process |
 //!
 //! Everything here blocks: call it from a thread of its own, never from an async task.
@@ -30,7 +30,6 @@ mod settled;
 pub mod tail;
 pub mod topics;
 pub mod transaction;
-pub mod watch;
 pub mod writer;
 
 pub use errors::{ClientErrors, Error};
