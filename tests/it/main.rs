@@ -3,6 +3,8 @@
 mod conformance;
 mod harness;
 mod lanes;
+mod linking;
+mod main_job;
 mod round_trip;
 mod saga;
 mod schemas;
@@ -19,7 +21,9 @@ fn main() -> ExitCode {
         harness::promises(),
         standalone::promises(),
         conformance::promises(),
+        linking::promises(),
         lanes::promises(),
+        main_job::promises(),
         schemas::promises(),
         round_trip::promises(),
         saga::promises(),

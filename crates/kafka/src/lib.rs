@@ -23,6 +23,7 @@ pub mod group;
 pub mod publish;
 pub mod restore;
 pub mod settings;
+mod settled;
 pub mod topics;
 pub mod transaction;
 pub mod watch;
