@@ -1,6 +1,6 @@
 # One image for all services of the order example; docker-compose.yml says which program a container runs.
 #
-# Not built or run by the project's own checks: see "Containers" in README.md.
+# Not built so far: see "Containers" in README.md.
 
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
