@@ -2,6 +2,7 @@
 
 mod conformance;
 mod harness;
+mod kill;
 mod lanes;
 mod round_trip;
 mod saga;
@@ -19,6 +20,7 @@ fn main() -> ExitCode {
         harness::promises(),
         standalone::promises(),
         conformance::promises(),
+        kill::promises(),
         lanes::promises(),
         schemas::promises(),
         round_trip::promises(),
