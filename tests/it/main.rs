@@ -2,6 +2,7 @@
 
 mod conformance;
 mod harness;
+mod kill;
 mod lanes;
 mod linking;
 mod main_job;
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
         standalone::promises(),
         conformance::promises(),
         linking::promises(),
+        kill::promises(),
         lanes::promises(),
         main_job::promises(),
         schemas::promises(),

@@ -11,11 +11,13 @@
 //! - [`embedded`]: the broker and registry that come with Quadrille, as its command line starts them
 //! - [`kafka`], [`registry`], [`java`]: Apache Kafka, the Confluent-compatible registry, and what runs them
 //! - [`clients`], [`http`]: plain clients for promises
+//! - [`fleet`]: the services of a mesh as processes that are killed, frozen and started again
 //! - [`process`], [`ports`], [`wait`], [`folders`]: the small parts below
 
 pub mod clients;
 pub mod cluster;
 pub mod embedded;
+pub mod fleet;
 pub mod folders;
 pub mod http;
 pub mod java;
