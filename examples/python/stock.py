@@ -16,7 +16,7 @@ rows and a line in the log of effects: they are there together or not at all.
     undo    nothing, or a rejected do           there is nothing to release, and never will be; stored
     undo    the same undo                       the stored answer
 
-    stock.py --listen 127.0.0.1:7001 --stores DIR
+    stock.py --listen 127.0.0.1:7001 --store stock.db
 """
 
 import argparse
@@ -90,9 +90,10 @@ def decision(applied, event, data):
 class Stock:
     """The store, with a connection for each thread."""
 
-    def __init__(self, folder):
-        os.makedirs(folder, exist_ok=True)
-        self.path = os.path.join(folder, "stock.db")
+    def __init__(self, path, flush):
+        self.path = path
+        # FULL survives a power cut; NORMAL the end of the process, which is enough for tests and demonstrations.
+        self.synchronous = {"commit": "FULL", "os": "NORMAL"}[flush]
         self.local = threading.local()
         # Writers of this process take turns here: SQLite's own waiting is not fair, and a writer could starve.
         self.turn = threading.Lock()
@@ -103,7 +104,7 @@ class Stock:
             # No implicit transactions: BEGIN IMMEDIATE says where one starts.
             connection = sqlite3.connect(self.path, timeout=5, isolation_level=None)
             connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute(f"PRAGMA synchronous = {self.synchronous}")
             self.local.connection = connection
         return self.local.connection
 
@@ -259,13 +260,15 @@ class Server(ThreadingHTTPServer):
 
 def main():
     parser = argparse.ArgumentParser(description="Reserves and releases stock")
-    parser.add_argument("--listen", default=os.environ.get("STOCK_LISTEN", "127.0.0.1:7001"), metavar="HOST:PORT")
-    parser.add_argument("--stores", default=os.environ.get("QUADRILLE_STORES"), metavar="DIR")
+    env = os.environ.get
+    parser.add_argument("--listen", default=env("QUADRILLE_LISTEN", "127.0.0.1:7001"), metavar="HOST:PORT")
+    parser.add_argument("--store", default=env("QUADRILLE_STORE"), metavar="FILE")
+    parser.add_argument("--store-flush", default=env("QUADRILLE_STORE_FLUSH", "commit"), choices=["commit", "os"])
     options = parser.parse_args()
-    if not options.stores:
-        parser.error("give --stores or QUADRILLE_STORES")
+    if not options.store:
+        parser.error("give --store or QUADRILLE_STORE")
     host, port = options.listen.rsplit(":", 1)
-    Handler.stock = Stock(options.stores)
+    Handler.stock = Stock(options.store, options.store_flush)
     server = Server((host, int(port)), Handler)
     print(f"stock listens on http://{host}:{server.server_address[1]}", file=sys.stderr, flush=True)
     try:
