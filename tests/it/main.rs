@@ -3,6 +3,7 @@
 mod conformance;
 mod harness;
 mod lanes;
+mod main_job;
 mod round_trip;
 mod saga;
 mod schemas;
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
         standalone::promises(),
         conformance::promises(),
         lanes::promises(),
+        main_job::promises(),
         schemas::promises(),
         round_trip::promises(),
         saga::promises(),

@@ -6,15 +6,15 @@
 //! ```yaml
 //! programs:
 //!   stock:
-//!     run: [stock]                    # beside `quadrille`, or on the PATH
-//!     serves: http://127.0.0.1:7001   # as the topology calls it; here it gets a free port
+//!     run: [stock, --listen, "{listen}"]   # beside `quadrille`, or on the PATH
+//!     serves: [http://127.0.0.1:7001]      # as the topology calls it; here it gets a free port
 //!   payment:
 //!     run: [payment]
 //! ```
 //!
 //! A program finds in its environment what every service of the mesh reads (`QUADRILLE_TOPOLOGY`,
-//! `QUADRILLE_BOOTSTRAP_SERVERS`, …), `QUADRILLE_LISTEN` where it has to serve, and in `QUADRILLE_STORE` the SQLite file
-//! that is its own. What it prints goes to a file in the data folder.
+//! `QUADRILLE_BOOTSTRAP_SERVERS`, …), and in `QUADRILLE_STORES` the folder of the participants' stores. In its arguments
+//! `{listen}` stands for the address where it has to serve. What it prints goes to a file in the data folder.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -49,9 +49,9 @@ pub struct DevFile {
 pub struct Program {
     /// Program and arguments.
     pub run: Vec<String>,
-    /// The beginning of the URLs at which the topology calls it.
+    /// The beginnings of the URLs at which the topology calls it.
     #[serde(default)]
-    pub serves: Option<String>,
+    pub serves: Vec<String>,
 }
 
 /// A program that runs.
@@ -61,8 +61,9 @@ pub struct Running {
     log: PathBuf,
     /// Where it shows its metrics.
     ops: SocketAddr,
-    /// What it serves, and where it does.
-    served: Option<(String, SocketAddr)>,
+    /// Where it serves, if it does.
+    listen: Option<SocketAddr>,
+    serves: Vec<String>,
 }
 
 impl DevFile {
@@ -70,9 +71,7 @@ impl DevFile {
     pub fn beside(topology: &Path) -> Result<Self, Error> {
         let path = topology.with_extension("dev.yaml");
         match std::fs::read_to_string(&path) {
-            Ok(text) => {
-                serde_saphyr::from_str(&text).map_err(|e| format!("{}: {e}", path.display()).into())
-            }
+            Ok(text) => serde_saphyr::from_str(&text).map_err(|e| format!("{}: {e}", path.display()).into()),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
             Err(error) => Err(format!("cannot read {}: {error}", path.display()).into()),
         }
@@ -80,7 +79,7 @@ impl DevFile {
 }
 
 impl Running {
-    /// Starts `program`. Its output goes to `<folder>/logs/<name>.log`, its store is `<folder>/stores/<name>.db`.
+    /// Starts `program`. Its output goes to `<folder>/logs/<name>.log`.
     pub fn start(
         name: &str,
         program: &Program,
@@ -90,34 +89,33 @@ impl Running {
         let (first, arguments) =
             program.run.split_first().ok_or_else(|| format!("program {name} has nothing to run"))?;
         let log = folder.join("logs").join(format!("{name}.log"));
-        let store = folder.join("stores").join(format!("{name}.db"));
         let output = File::create(&log)?;
         let ops = free_address()?;
-        let served = match &program.serves {
-            Some(url) => Some((url.clone(), free_address()?)),
-            None => None,
-        };
+        let listen = if program.serves.is_empty() { None } else { Some(free_address()?) };
+        let address = listen.map(|address| address.to_string()).unwrap_or_default();
         let mut command = Command::new(find(first)?);
         command
-            .args(arguments)
+            .args(arguments.iter().map(|argument| argument.replace("{listen}", &address)))
             .envs(environment.iter().map(|(name, value)| (*name, value)))
-            .env("QUADRILLE_STORE", store)
+            .env("QUADRILLE_STORES", folder.join("stores"))
             .env("QUADRILLE_OPS_LISTEN", ops.to_string())
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output);
-        if let Some((_, address)) = &served {
-            command.env("QUADRILLE_LISTEN", address.to_string());
-        }
         die_with_parent(&mut command);
         let child = command.spawn().map_err(|e| format!("program {name} ({first}) does not start: {e}"))?;
-        Ok(Self { name: name.to_owned(), child, log, ops, served })
+        Ok(Self { name: name.to_owned(), child, log, ops, listen, serves: program.serves.clone() })
     }
 
-    /// The URL that the topology calls and the one to call instead.
-    pub fn rewrite(&self) -> Option<(String, String)> {
-        let (url, address) = self.served.as_ref()?;
-        Some((url.clone(), format!("http://{address}")))
+    /// Whether it is called over HTTP.
+    pub fn serves(&self) -> bool {
+        self.listen.is_some()
+    }
+
+    /// The URLs that the topology calls, each with the one to call instead.
+    pub fn rewrites(&self) -> impl Iterator<Item = (String, String)> {
+        let listen = self.listen;
+        self.serves.iter().filter_map(move |url| Some((url.clone(), format!("http://{}", listen?))))
     }
 
     /// Waits until it serves, or says that it is ready.
@@ -166,8 +164,8 @@ impl Running {
     }
 
     async fn is_ready(&self) -> bool {
-        match &self.served {
-            Some((_, address)) => TcpStream::connect_timeout(address, Duration::from_millis(200)).is_ok(),
+        match &self.listen {
+            Some(address) => TcpStream::connect_timeout(address, Duration::from_millis(200)).is_ok(),
             None => {
                 let answer = reqwest::get(format!("http://{}/readyz", self.ops)).await;
                 answer.is_ok_and(|response| response.status().is_success())
@@ -179,8 +177,13 @@ impl Running {
         let text = std::fs::read_to_string(&self.log).unwrap_or_default();
         let mut last: Vec<_> = text.lines().rev().take(8).collect();
         last.reverse();
-        format!("program {} {what}; its last words, from {}:\n{}", self.name, self.log.display(), last.join("\n"))
-            .into()
+        format!(
+            "program {} {what}; its last words, from {}:\n{}",
+            self.name,
+            self.log.display(),
+            last.join("\n")
+        )
+        .into()
     }
 }
 
@@ -204,7 +207,8 @@ fn find(program: &str) -> Result<PathBuf, Error> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let on_path = std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file());
     on_path.ok_or_else(|| {
-        format!("there is no program {program} beside {} nor on the PATH: build it first", beside.display()).into()
+        format!("there is no program {program} beside {} nor on the PATH: build it first", beside.display())
+            .into()
     })
 }
 
@@ -240,11 +244,14 @@ mod tests {
     #[test]
     fn a_dev_file_says_what_to_run() {
         let file: DevFile = serde_saphyr::from_str(
-            "programs:\n  stock:\n    run: [stock, --fast]\n    serves: http://127.0.0.1:7001\n",
+            "programs:\n  stock:\n    run: [stock, --fast]\n    serves: [http://127.0.0.1:7001]\n",
         )
         .unwrap();
         let stock = &file.programs["stock"];
-        assert_eq!((stock.run.len(), stock.serves.as_deref()), (2, Some("http://127.0.0.1:7001")));
+        assert_eq!(
+            (stock.run.len(), stock.serves.as_slice()),
+            (2, ["http://127.0.0.1:7001".to_owned()].as_slice())
+        );
         assert!(serde_saphyr::from_str::<DevFile>("programmes: {}").is_err());
     }
 

@@ -15,7 +15,7 @@ use quadrille_kafka::publish::Publisher;
 use quadrille_kafka::watch::{Begin, Watcher};
 use quadrille_schema::{Codec, RegistryConfig, Schemas};
 use quadrille_topology::Mesh;
-use quadrille_topology::lower::{self, SAGA_PARTITIONS};
+use quadrille_topology::lower;
 use quadrille_types::Record;
 use quadrille_types::dead_letter::Reason;
 use quadrille_types::outcome::{SCHEMA, SagaOutcome};
@@ -74,7 +74,8 @@ impl Session {
         let (cluster, applied) = (settings.clone(), mesh.clone());
         tokio::task::spawn_blocking(move || quadrille_provision::apply(&cluster, &applied, replication))
             .await??;
-        let registry = RegistryConfig { auto_register: true, ..RegistryConfig::new(servers.registry.clone()) };
+        let registry =
+            RegistryConfig { auto_register: true, ..RegistryConfig::new(servers.registry.clone()) };
         let schemas = Schemas::new(registry)?;
         let dev = DevFile::beside(topology)?;
         let here = http_services(&mesh);
@@ -98,7 +99,7 @@ impl Session {
         for (name, program) in &dev.programs {
             programs.push(Running::start(name, program, folder, &environment)?);
         }
-        let rewrite: Vec<_> = programs.iter().filter_map(Running::rewrite).collect();
+        let rewrite: Vec<_> = programs.iter().flat_map(Running::rewrites).collect();
         let local = Local::start(&mesh, &settings, &schemas, &here, &rewrite).await?;
         let mut session = Self {
             mesh,
@@ -150,13 +151,15 @@ impl Session {
         expectations: Expectations,
         within: Duration,
     ) -> Result<Audited, Error> {
-        let text = std::fs::read_to_string(file).map_err(|e| format!("cannot read {}: {e}", file.display()))?;
+        let text =
+            std::fs::read_to_string(file).map_err(|e| format!("cannot read {}: {e}", file.display()))?;
         let lines = input::parse(&text).map_err(|e| format!("{}: {e}", file.display()))?;
         let emitted: BTreeSet<&str> =
             lines.iter().filter_map(|line| line.event(&self.mesh)).map(|e| e.name.as_str()).collect();
         let codecs = Codecs::connect(&self.mesh, Some(&self.schemas), &emitted, REGISTRY).await?;
         let records = lines.iter().zip(1..).map(|(line, number)| line.encode(number, &self.mesh, &codecs));
-        let records = records.collect::<Result<Vec<_>, _>>().map_err(|e| format!("{}: {e}", file.display()))?;
+        let records =
+            records.collect::<Result<Vec<_>, _>>().map_err(|e| format!("{}: {e}", file.display()))?;
         let kafka = vec![("bootstrap.servers".to_owned(), self.servers.bootstrap.clone())];
         let (clients, expected) = (kafka.clone(), expectations.clone());
         let reader =
@@ -169,6 +172,7 @@ impl Session {
         let sent = tokio::task::spawn_blocking(move || publisher.flush(Duration::from_secs(60))).await??;
         eprintln!("published {sent} records from {}", file.display());
         self.wait(&watcher, awaited(&self.mesh, &lines), within).await?;
+        drop(watcher);
         let counters = self.counters().await;
         let config = quadrille_audit::run::Config {
             kafka,
@@ -211,7 +215,10 @@ impl Session {
         }
         if awaited.done() < awaited.total() {
             let examples = awaited.examples().join(", ");
-            eprintln!("not every input came to its end within {} s; open, for example: {examples}", within.as_secs());
+            eprintln!(
+                "not every input came to its end within {} s; open, for example: {examples}",
+                within.as_secs()
+            );
         }
         progress.finish(&awaited);
         Ok(())
@@ -235,7 +242,7 @@ impl Session {
     async fn stop_mesh(mut self) -> Result<Servers, Error> {
         for program in &mut self.programs {
             // Services end first what they have in work, which may call a participant: those are stopped last.
-            if program.rewrite().is_none() {
+            if !program.serves() {
                 program.stop().await?;
             }
         }
@@ -261,7 +268,7 @@ impl Audited {
     /// The summary table, the offenders, and the line.
     pub fn text(&self) -> String {
         let mut table = comfy_table::Table::new();
-        table.load_style(comfy_table::TableStyle::utf8_rounded());
+        table.load_style(comfy_table::presets::UTF8_FULL_CONDENSED);
         let mut row = |name: &str, count: u64| {
             table.add_row([name.to_owned(), count.to_string()]);
         };
@@ -278,9 +285,8 @@ impl Audited {
 
 /// The identities whose end is waited for: those of the inputs that start a saga, or that nobody can read.
 fn awaited(mesh: &Mesh, lines: &[Line]) -> Awaited {
-    let starts = |line: &&Line| {
-        mesh.events_on(&line.topic).any(|event| mesh.started_by(&event.name).next().is_some())
-    };
+    let starts =
+        |line: &&Line| mesh.events_on(&line.topic).any(|event| mesh.started_by(&event.name).next().is_some());
     Awaited::new(lines.iter().filter(starts).filter_map(Line::identity).map(str::to_owned))
 }
 
@@ -304,9 +310,8 @@ fn note(awaited: &mut Awaited, record: &Record, outcomes: &str, codec: &Codec) {
 
 /// The sum of a counter over its labels in Prometheus text.
 fn counter(text: &str, name: &str) -> u64 {
-    let of_it = text.lines().filter(|line| {
-        line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{']))
-    });
+    let of_it =
+        text.lines().filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{'])));
     of_it.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).map(|value| value as u64).sum()
 }
 

@@ -39,7 +39,12 @@ pub(crate) struct Dev {
     #[arg(long, value_enum, default_value_t = Flush::Commit)]
     flush: Flush,
     /// Use these brokers instead of the embedded one
-    #[arg(long, env = "QUADRILLE_BOOTSTRAP_SERVERS", value_name = "HOST:PORT,…", requires = "schema_registry")]
+    #[arg(
+        long,
+        env = "QUADRILLE_BOOTSTRAP_SERVERS",
+        value_name = "HOST:PORT,…",
+        requires = "schema_registry"
+    )]
     bootstrap_servers: Option<String>,
     /// Use this schema registry instead of the embedded one
     #[arg(long, env = "QUADRILLE_SCHEMA_REGISTRY", value_name = "URL", requires = "bootstrap_servers")]
@@ -48,7 +53,7 @@ pub(crate) struct Dev {
     #[arg(short = 'X', value_name = "KEY=VALUE", value_parser = key_value)]
     settings: Vec<(String, String)>,
     /// What is logged
-    #[arg(long, env = "QUADRILLE_LOG", value_name = "FILTER", default_value = "warn")]
+    #[arg(long, env = "QUADRILLE_LOG", value_name = "FILTER", default_value = "error")]
     log: String,
 }
 
