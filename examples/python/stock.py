@@ -16,7 +16,7 @@ rows and a line in the log of effects: they are there together or not at all.
     undo    nothing, or a rejected do           there is nothing to release, and never will be; stored
     undo    the same undo                       the stored answer
 
-    stock.py --listen 127.0.0.1:7001 --store stock.db
+    stock.py --listen 127.0.0.1:7001 --stores DIR
 """
 
 import argparse
@@ -90,10 +90,9 @@ def decision(applied, event, data):
 class Stock:
     """The store, with a connection for each thread."""
 
-    def __init__(self, path, flush):
-        self.path = path
-        # FULL survives a power cut; NORMAL the end of the process, which is enough for tests and demonstrations.
-        self.synchronous = {"commit": "FULL", "os": "NORMAL"}[flush]
+    def __init__(self, folder):
+        os.makedirs(folder, exist_ok=True)
+        self.path = os.path.join(folder, "stock.db")
         self.local = threading.local()
         # Writers of this process take turns here: SQLite's own waiting is not fair, and a writer could starve.
         self.turn = threading.Lock()
@@ -104,7 +103,7 @@ class Stock:
             # No implicit transactions: BEGIN IMMEDIATE says where one starts.
             connection = sqlite3.connect(self.path, timeout=5, isolation_level=None)
             connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute(f"PRAGMA synchronous = {self.synchronous}")
+            connection.execute("PRAGMA synchronous = FULL")
             self.local.connection = connection
         return self.local.connection
 
@@ -260,15 +259,13 @@ class Server(ThreadingHTTPServer):
 
 def main():
     parser = argparse.ArgumentParser(description="Reserves and releases stock")
-    env = os.environ.get
-    parser.add_argument("--listen", default=env("QUADRILLE_LISTEN", "127.0.0.1:7001"), metavar="HOST:PORT")
-    parser.add_argument("--store", default=env("QUADRILLE_STORE"), metavar="FILE")
-    parser.add_argument("--store-flush", default=env("QUADRILLE_STORE_FLUSH", "commit"), choices=["commit", "os"])
+    parser.add_argument("--listen", default=os.environ.get("STOCK_LISTEN", "127.0.0.1:7001"), metavar="HOST:PORT")
+    parser.add_argument("--stores", default=os.environ.get("QUADRILLE_STORES"), metavar="DIR")
     options = parser.parse_args()
-    if not options.store:
-        parser.error("give --store or QUADRILLE_STORE")
+    if not options.stores:
+        parser.error("give --stores or QUADRILLE_STORES")
     host, port = options.listen.rsplit(":", 1)
-    Handler.stock = Stock(options.store, options.store_flush)
+    Handler.stock = Stock(options.stores)
     server = Server((host, int(port)), Handler)
     print(f"stock listens on http://{host}:{server.server_address[1]}", file=sys.stderr, flush=True)
     try:

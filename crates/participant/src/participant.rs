@@ -140,7 +140,7 @@ pub(crate) mod tests {
     use crate::store::{Flush, StoreOptions};
 
     pub(crate) fn participant(folder: &std::path::Path) -> Participant {
-        let options = StoreOptions { store: folder.join("library.db"), store_flush: Flush::Os };
+        let options = StoreOptions { stores: folder.to_owned(), flush: Flush::Os };
         options.open("library", "CREATE TABLE IF NOT EXISTS loans (id TEXT PRIMARY KEY)").unwrap()
     }
 

@@ -21,12 +21,12 @@ pub enum Flush {
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Store")]
 pub struct StoreOptions {
-    /// SQLite file, which all instances of the participant share; other participants may share it too
-    #[arg(long, env = "QUADRILLE_STORE", value_name = "FILE")]
-    pub store: PathBuf,
+    /// Folder of the SQLite files, one for each participant: NAME.db
+    #[arg(long, env = "QUADRILLE_STORES", value_name = "DIR")]
+    pub stores: PathBuf,
     /// When an answer is safe: once the disk has it, or once the operating system has it
-    #[arg(long, env = "QUADRILLE_STORE_FLUSH", value_enum, default_value_t)]
-    pub store_flush: Flush,
+    #[arg(long, env = "QUADRILLE_STORES_FLUSH", value_enum, default_value_t)]
+    pub flush: Flush,
 }
 
 impl StoreOptions {
@@ -36,16 +36,14 @@ impl StoreOptions {
     /// # Errors
     /// [`Failure::Store`].
     pub fn open(&self, participant: &str, schema: &str) -> Result<Participant, Failure> {
-        let failed = |reason: String| Failure::Store(format!("{}: {reason}", self.store.display()));
-        if let Some(folder) = self.store.parent() {
-            std::fs::create_dir_all(folder).map_err(|e| failed(e.to_string()))?;
-        }
-        let durability = match self.store_flush {
+        let failed = |reason: String| Failure::Store(format!("{}: {reason}", self.stores.display()));
+        std::fs::create_dir_all(&self.stores).map_err(|e| failed(e.to_string()))?;
+        let durability = match self.flush {
             Flush::Commit => Durability::Full,
             Flush::Os => Durability::Process,
         };
-        let fence =
-            Fence::open(&self.store, participant, schema, Options { durability, ..Options::default() });
+        let path = self.stores.join(format!("{participant}.db"));
+        let fence = Fence::open(path, participant, schema, Options { durability, ..Options::default() });
         fence.map(Participant::new).map_err(|e| failed(e.to_string()))
     }
 }

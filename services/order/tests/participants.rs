@@ -28,8 +28,7 @@ fn topology() -> PathBuf {
 }
 
 fn open(folder: &Path, name: &str, tables: &str) -> Participant {
-    let store = folder.join(format!("{name}.db"));
-    StoreOptions { store, store_flush: Flush::Os }.open(name, tables).unwrap()
+    StoreOptions { stores: folder.to_owned(), flush: Flush::Os }.open(name, tables).unwrap()
 }
 
 fn order(id: &str, customer: &str, sku: &str) -> Value {
@@ -234,8 +233,8 @@ async fn the_same_in_python() {
     let folder = tempfile::tempdir().unwrap();
     let mut child = Command::new("python3")
         .arg(repository().join("examples/python/stock.py"))
-        .args(["--listen", "127.0.0.1:0", "--store-flush", "os", "--store"])
-        .arg(folder.path().join("stock.db"))
+        .args(["--listen", "127.0.0.1:0", "--stores"])
+        .arg(folder.path())
         .stderr(Stdio::piped())
         .spawn()
         .expect("python3 is there");

@@ -137,7 +137,7 @@ mod tests {
     }
 
     async fn serve(provider: Provider, folder: &Path) -> String {
-        let options = StoreOptions { store: folder.join("trip.db"), store_flush: Flush::Os };
+        let options = StoreOptions { stores: folder.to_owned(), flush: Flush::Os };
         let router = provider.router(options.open(provider.participant, TABLES).unwrap());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}{}", listener.local_addr().unwrap(), provider.path);
@@ -159,8 +159,7 @@ mod tests {
                 ("undo", "2", provider.none_to, 200, provider.cancelled, false),
             ] {
                 let expect = (status, event.to_owned(), booking);
-                let trip = format!("{}-{trip}", provider.participant);
-                assert_eq!(ask(&url, action, &trip, destination).await, expect, "{action} {trip}");
+                assert_eq!(ask(&url, action, trip, destination).await, expect, "{action} {trip}");
             }
         }
     }

@@ -10,7 +10,7 @@ use quadrille_participant::{StoreOptions, serve};
 #[derive(Parser)]
 struct Cli {
     /// Where to listen; port 0 takes a free one
-    #[arg(long, env = "QUADRILLE_LISTEN", value_name = "HOST:PORT", default_value = "127.0.0.1:7001")]
+    #[arg(long, env = "STOCK_LISTEN", value_name = "HOST:PORT", default_value = "127.0.0.1:7001")]
     listen: SocketAddr,
     #[command(flatten)]
     store: StoreOptions,
