@@ -90,7 +90,9 @@ def decision(applied, event, data):
 class Stock:
     """The store, with a connection for each thread."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, flush):
+        # FULL survives a power cut; NORMAL the end of the process, which is enough for tests and demonstrations.
+        self.synchronous = {"commit": "FULL", "os": "NORMAL"}[flush]
         os.makedirs(folder, exist_ok=True)
         self.path = os.path.join(folder, "stock.db")
         self.local = threading.local()
@@ -103,7 +105,7 @@ class Stock:
             # No implicit transactions: BEGIN IMMEDIATE says where one starts.
             connection = sqlite3.connect(self.path, timeout=5, isolation_level=None)
             connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute(f"PRAGMA synchronous = {self.synchronous}")
             self.local.connection = connection
         return self.local.connection
 
@@ -259,13 +261,15 @@ class Server(ThreadingHTTPServer):
 
 def main():
     parser = argparse.ArgumentParser(description="Reserves and releases stock")
-    parser.add_argument("--listen", default=os.environ.get("STOCK_LISTEN", "127.0.0.1:7001"), metavar="HOST:PORT")
-    parser.add_argument("--stores", default=os.environ.get("QUADRILLE_STORES"), metavar="DIR")
+    env = os.environ.get
+    parser.add_argument("--listen", default=env("STOCK_LISTEN", "127.0.0.1:7001"), metavar="HOST:PORT")
+    parser.add_argument("--stores", default=env("QUADRILLE_STORES"), metavar="DIR")
+    parser.add_argument("--flush", default=env("QUADRILLE_STORES_FLUSH", "commit"), choices=["commit", "os"])
     options = parser.parse_args()
     if not options.stores:
         parser.error("give --stores or QUADRILLE_STORES")
     host, port = options.listen.rsplit(":", 1)
-    Handler.stock = Stock(options.stores)
+    Handler.stock = Stock(options.stores, options.flush)
     server = Server((host, int(port)), Handler)
     print(f"stock listens on http://{host}:{server.server_address[1]}", file=sys.stderr, flush=True)
     try:

@@ -3,6 +3,8 @@
 //! What is logged while an activation is handled carries the span `activation` with `saga`, `correlation_id`, `step`,
 //! `activation`, `action` and `trace_id`; in JSON it is the object `span`.
 
+use std::io::IsTerminal as _;
+
 use tracing_subscriber::EnvFilter;
 
 /// How log lines are written.
@@ -30,7 +32,9 @@ pub struct BadFilter {
 pub fn init(format: Format, filter: &str) -> Result<(), BadFilter> {
     let parsed = EnvFilter::builder().parse(filter);
     let parsed = parsed.map_err(|e| BadFilter { filter: filter.to_owned(), reason: e.to_string() })?;
-    let builder = tracing_subscriber::fmt().with_env_filter(parsed).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(parsed).with_writer(std::io::stderr).with_ansi(
+        std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()),
+    );
     // A second call fails as a logger is there, which is as good.
     let _ = match format {
         Format::Text => builder.try_init(),

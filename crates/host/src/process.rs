@@ -52,8 +52,39 @@ where
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{name}: {error:#}");
+            eprintln!("{name}: {}", told(&error));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// The error with its causes, but for those that it has told itself.
+fn told(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("no file: {source}")]
+    struct NoFile {
+        source: std::io::Error,
+    }
+
+    #[test]
+    fn no_cause_is_told_twice_and_none_is_left_out() {
+        let no_file = NoFile { source: std::io::Error::other("gone") };
+        assert_eq!(
+            told(&anyhow::Error::from(no_file).context("cannot start")),
+            "cannot start: no file: gone"
+        );
     }
 }

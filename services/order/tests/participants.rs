@@ -233,7 +233,7 @@ async fn the_same_in_python() {
     let folder = tempfile::tempdir().unwrap();
     let mut child = Command::new("python3")
         .arg(repository().join("examples/python/stock.py"))
-        .args(["--listen", "127.0.0.1:0", "--stores"])
+        .args(["--listen", "127.0.0.1:0", "--flush", "os", "--stores"])
         .arg(folder.path())
         .stderr(Stdio::piped())
         .spawn()
