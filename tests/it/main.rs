@@ -3,6 +3,7 @@
 mod conformance;
 mod harness;
 mod lanes;
+mod ops;
 mod round_trip;
 mod saga;
 mod schemas;
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
         schemas::promises(),
         round_trip::promises(),
         saga::promises(),
+        ops::promises(),
     ];
     quadrille_tests::run(promises.into_iter().flatten().collect())
 }
