@@ -3,6 +3,8 @@
 mod conformance;
 mod harness;
 mod lanes;
+mod linking;
+mod main_job;
 mod ops;
 mod round_trip;
 mod saga;
@@ -20,7 +22,9 @@ fn main() -> ExitCode {
         harness::promises(),
         standalone::promises(),
         conformance::promises(),
+        linking::promises(),
         lanes::promises(),
+        main_job::promises(),
         schemas::promises(),
         round_trip::promises(),
         saga::promises(),

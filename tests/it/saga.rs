@@ -154,8 +154,10 @@ impl Shop<'_> {
 
     fn start_service(&self, service: &str) -> Result<Service> {
         let specs = lower::service_specs(&self.mesh, service);
-        let handlers =
-            self.mesh.steps_of(service).map(|step| (step.name.clone(), self.effects.handler(&self.mesh, &step.name)));
+        let handlers = self
+            .mesh
+            .steps_of(service)
+            .map(|step| (step.name.clone(), self.effects.handler(&self.mesh, &step.name)));
         let config = ServiceConfig {
             settings: self.settings.clone(),
             handlers: handlers.collect(),

@@ -1,6 +1,5 @@
-//! `quadrille broker` as a program: what it prints, how it ends, what it refuses, what it is linked to.
+//! `quadrille broker` as a program: what it prints, how it ends, what it refuses.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -10,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use quadrille_tests::folders::{program, run_dir};
 use quadrille_tests::http::Http;
-use quadrille_tests::process::{Process, run_to_end};
+use quadrille_tests::process::Process;
 use quadrille_tests::wait::eventually;
 use quadrille_tests::{Promise, promise};
 
@@ -23,7 +22,6 @@ pub(crate) fn promises() -> Vec<Promise> {
         promise!(alone, it_ends_in_order_on_either_signal),
         promise!(alone, one_process_at_a_time_has_a_data_folder),
         promise!(alone, what_it_cannot_serve_is_an_error_with_an_exit_code),
-        promise!(alone, links_nothing_but_libc),
     ]
 }
 
@@ -121,39 +119,4 @@ fn what_it_cannot_serve_is_an_error_with_an_exit_code() -> Result<()> {
         ensure!(!log.contains("panicked"), "{log}");
     }
     Ok(())
-}
-
-/// The C library's own parts, the compiler's, the loader and the kernel's page.
-const ALLOWED: [&str; 7] = ["libc", "libm", "libgcc_s", "libdl", "libpthread", "librt", "linux-vdso"];
-
-fn links_nothing_but_libc() -> Result<()> {
-    let log = run_dir()?.join("ldd.log");
-    let mut ldd = Command::new("ldd");
-    ldd.arg(program("quadrille")?);
-    run_to_end("ldd", ldd, &log, SOON)?;
-    let lines = fs::read_to_string(&log)?;
-    ensure!(libraries(&lines)?.contains("libc"), "this is no list of libraries: {lines}");
-    let strangers = strangers(&lines)?;
-    ensure!(strangers.is_empty(), "linked to {strangers:?}");
-    // The check is able to fail.
-    let planted = format!("{lines}\tlibssl.so.3 => /usr/lib/x86_64-linux-gnu/libssl.so.3 (0x00007f12)\n");
-    ensure!(self::strangers(&planted)? == BTreeSet::from(["libssl".to_owned()]), "libssl passes: {planted}");
-    Ok(())
-}
-
-fn strangers(ldd: &str) -> Result<BTreeSet<String>> {
-    let mut found = libraries(ldd)?;
-    found.retain(|name| !ALLOWED.contains(&name.as_str()) && !name.starts_with("ld-linux"));
-    Ok(found)
-}
-
-/// The names in lines as `\tlibc.so.6 => /lib/libc.so.6 (0x…)` or `\t/lib64/ld-linux-x86-64.so.2 (0x…)`.
-fn libraries(ldd: &str) -> Result<BTreeSet<String>> {
-    let name = |line: &str| -> Result<String> {
-        let path = line.split_whitespace().next().context("an empty line")?;
-        let file = Path::new(path).file_name().with_context(|| line.to_owned())?.to_string_lossy();
-        let (name, _) = file.split_once(".so").with_context(|| format!("no library: {line}"))?;
-        Ok(name.to_owned())
-    };
-    ldd.lines().map(name).collect()
 }

@@ -60,8 +60,8 @@ pub fn parse(text: &str) -> Result<Vec<Line>, Error> {
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     lines
         .map(|(index, line)| {
-            let parsed: Line = serde_json::from_str(line)
-                .map_err(|e| Error { line: index + 1, reason: e.to_string() })?;
+            let parsed: Line =
+                serde_json::from_str(line).map_err(|e| Error { line: index + 1, reason: e.to_string() })?;
             match (&parsed.value, &parsed.value_base64) {
                 (Some(_), Some(_)) => {
                     let reason = "it has both value and value_base64: give one of them".to_owned();
@@ -107,7 +107,8 @@ impl Line {
                 _ => Some(value.to_string().into_bytes()),
             },
         };
-        let headers = self.headers.iter().map(|(name, value)| (name.clone(), Some(value.clone().into_bytes())));
+        let headers =
+            self.headers.iter().map(|(name, value)| (name.clone(), Some(value.clone().into_bytes())));
         Ok(Outgoing {
             topic: self.topic.clone(),
             partition: self.partition.map(|partition| partition as i32),
@@ -124,7 +125,8 @@ mod tests {
 
     #[test]
     fn a_line_is_a_record() {
-        let lines = parse("{\"topic\":\"t\",\"key\":\"k\",\"value\":{\"a\":1}}\n\n{\"topic\":\"t\"}\n").unwrap();
+        let lines =
+            parse("{\"topic\":\"t\",\"key\":\"k\",\"value\":{\"a\":1}}\n\n{\"topic\":\"t\"}\n").unwrap();
         assert_eq!(lines.len(), 2);
         assert_eq!((lines[0].identity(), lines[1].identity()), (Some("k"), None));
     }
@@ -142,6 +144,8 @@ mod tests {
         for (text, message) in cases {
             assert_eq!(parse(text).unwrap_err().to_string(), message);
         }
-        assert!(parse("{\"topic\":\"t\",\"valeu\":1}").unwrap_err().to_string().contains("unknown field `valeu`"));
+        assert!(
+            parse("{\"topic\":\"t\",\"valeu\":1}").unwrap_err().to_string().contains("unknown field `valeu`")
+        );
     }
 }

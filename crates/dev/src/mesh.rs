@@ -36,8 +36,7 @@ impl Local {
             instance: None,
         };
         let tokio = tokio::runtime::Handle::current();
-        let coordinator =
-            tokio::task::spawn_blocking(move || Coordinator::start(config, &tokio)).await??;
+        let coordinator = tokio::task::spawn_blocking(move || Coordinator::start(config, &tokio)).await??;
         let mut services = Vec::new();
         for name in names {
             let running = Running {
@@ -56,7 +55,8 @@ impl Local {
         let ended = |(name, failed): (&str, watch::Receiver<Option<String>>)| {
             failed.borrow().as_ref().map(|why| format!("{name}: {why}"))
         };
-        let stuck = self.coordinator.is_stuck() || self.services.iter().any(|(_, service)| service.is_stuck());
+        let stuck =
+            self.coordinator.is_stuck() || self.services.iter().any(|(_, service)| service.is_stuck());
         services
             .chain([("coordinator", self.coordinator.failed())])
             .find_map(ended)

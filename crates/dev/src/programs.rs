@@ -71,9 +71,7 @@ impl DevFile {
     pub fn beside(topology: &Path) -> Result<Self, Error> {
         let path = topology.with_extension("dev.yaml");
         match std::fs::read_to_string(&path) {
-            Ok(text) => {
-                serde_saphyr::from_str(&text).map_err(|e| format!("{}: {e}", path.display()).into())
-            }
+            Ok(text) => serde_saphyr::from_str(&text).map_err(|e| format!("{}: {e}", path.display()).into()),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
             Err(error) => Err(format!("cannot read {}: {error}", path.display()).into()),
         }
@@ -179,8 +177,13 @@ impl Running {
         let text = std::fs::read_to_string(&self.log).unwrap_or_default();
         let mut last: Vec<_> = text.lines().rev().take(8).collect();
         last.reverse();
-        format!("program {} {what}; its last words, from {}:\n{}", self.name, self.log.display(), last.join("\n"))
-            .into()
+        format!(
+            "program {} {what}; its last words, from {}:\n{}",
+            self.name,
+            self.log.display(),
+            last.join("\n")
+        )
+        .into()
     }
 }
 
@@ -204,7 +207,8 @@ fn find(program: &str) -> Result<PathBuf, Error> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let on_path = std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file());
     on_path.ok_or_else(|| {
-        format!("there is no program {program} beside {} nor on the PATH: build it first", beside.display()).into()
+        format!("there is no program {program} beside {} nor on the PATH: build it first", beside.display())
+            .into()
     })
 }
 
@@ -244,7 +248,10 @@ mod tests {
         )
         .unwrap();
         let stock = &file.programs["stock"];
-        assert_eq!((stock.run.len(), stock.serves.as_slice()), (2, ["http://127.0.0.1:7001".to_owned()].as_slice()));
+        assert_eq!(
+            (stock.run.len(), stock.serves.as_slice()),
+            (2, ["http://127.0.0.1:7001".to_owned()].as_slice())
+        );
         assert!(serde_saphyr::from_str::<DevFile>("programmes: {}").is_err());
     }
 

@@ -74,7 +74,8 @@ impl Session {
         let (cluster, applied) = (settings.clone(), mesh.clone());
         tokio::task::spawn_blocking(move || quadrille_provision::apply(&cluster, &applied, replication))
             .await??;
-        let registry = RegistryConfig { auto_register: true, ..RegistryConfig::new(servers.registry.clone()) };
+        let registry =
+            RegistryConfig { auto_register: true, ..RegistryConfig::new(servers.registry.clone()) };
         let schemas = Schemas::new(registry)?;
         let dev = DevFile::beside(topology)?;
         let here = http_services(&mesh);
@@ -150,13 +151,15 @@ impl Session {
         expectations: Expectations,
         within: Duration,
     ) -> Result<Audited, Error> {
-        let text = std::fs::read_to_string(file).map_err(|e| format!("cannot read {}: {e}", file.display()))?;
+        let text =
+            std::fs::read_to_string(file).map_err(|e| format!("cannot read {}: {e}", file.display()))?;
         let lines = input::parse(&text).map_err(|e| format!("{}: {e}", file.display()))?;
         let emitted: BTreeSet<&str> =
             lines.iter().filter_map(|line| line.event(&self.mesh)).map(|e| e.name.as_str()).collect();
         let codecs = Codecs::connect(&self.mesh, Some(&self.schemas), &emitted, REGISTRY).await?;
         let records = lines.iter().zip(1..).map(|(line, number)| line.encode(number, &self.mesh, &codecs));
-        let records = records.collect::<Result<Vec<_>, _>>().map_err(|e| format!("{}: {e}", file.display()))?;
+        let records =
+            records.collect::<Result<Vec<_>, _>>().map_err(|e| format!("{}: {e}", file.display()))?;
         let kafka = vec![("bootstrap.servers".to_owned(), self.servers.bootstrap.clone())];
         let (clients, expected) = (kafka.clone(), expectations.clone());
         let reader =
@@ -212,7 +215,10 @@ impl Session {
         }
         if awaited.done() < awaited.total() {
             let examples = awaited.examples().join(", ");
-            eprintln!("not every input came to its end within {} s; open, for example: {examples}", within.as_secs());
+            eprintln!(
+                "not every input came to its end within {} s; open, for example: {examples}",
+                within.as_secs()
+            );
         }
         progress.finish(&awaited);
         Ok(())
@@ -279,9 +285,8 @@ impl Audited {
 
 /// The identities whose end is waited for: those of the inputs that start a saga, or that nobody can read.
 fn awaited(mesh: &Mesh, lines: &[Line]) -> Awaited {
-    let starts = |line: &&Line| {
-        mesh.events_on(&line.topic).any(|event| mesh.started_by(&event.name).next().is_some())
-    };
+    let starts =
+        |line: &&Line| mesh.events_on(&line.topic).any(|event| mesh.started_by(&event.name).next().is_some());
     Awaited::new(lines.iter().filter(starts).filter_map(Line::identity).map(str::to_owned))
 }
 
@@ -305,9 +310,8 @@ fn note(awaited: &mut Awaited, record: &Record, outcomes: &str, codec: &Codec) {
 
 /// The sum of a counter over its labels in Prometheus text.
 fn counter(text: &str, name: &str) -> u64 {
-    let of_it = text.lines().filter(|line| {
-        line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{']))
-    });
+    let of_it =
+        text.lines().filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{'])));
     of_it.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).map(|value| value as u64).sum()
 }
 

@@ -12,6 +12,7 @@
 //!
 //! A service's `main` parses its options, in which the ones from here are flattened, and calls [`process::run`].
 
+pub mod lifecycle;
 pub mod logs;
 pub mod ops;
 pub mod options;

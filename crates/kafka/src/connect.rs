@@ -49,7 +49,8 @@ pub fn check(settings: &Settings, within: Duration) -> Result<(), Error> {
         match client.fetch_metadata(Some("quadrille-is-anybody-there"), Duration::from_millis(500)) {
             Ok(_) => return Ok(()),
             Err(error) => {
-                client.poll(Duration::ZERO);
+                // Its reports may lie behind other events, of which a poll without patience hands over one.
+                client.poll(Duration::from_millis(50));
                 let cause = match (errors.refused(), errors.down()) {
                     (Some(refused), _) => refused,
                     _ if began.elapsed() < within => continue,

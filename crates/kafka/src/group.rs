@@ -17,8 +17,12 @@ use rdkafka::{Offset, TopicPartitionList, bindings};
 use quadrille_types::Record;
 use quadrille_types::envelope::Position;
 
+use crate::settled::committed;
 use crate::transaction::Offsets;
 use crate::{ClientErrors, Error, Partition, Settings};
+
+/// How long the broker may take to say what a group has committed.
+const POSITIONS_WITHIN: Duration = Duration::from_secs(30);
 
 /// Who owns the partitions of a member.
 pub trait Owner: Send + Sync + 'static {
@@ -135,10 +139,8 @@ impl Member {
     /// What is committed for `partitions`. One without a position is missing from the answer.
     pub fn committed(&self, partitions: &[Partition]) -> Result<Offsets, Error> {
         let doing = format!("reading the positions of group {}", self.group);
-        let found = self
-            .consumer
-            .committed_offsets(list(partitions), Duration::from_secs(30))
-            .map_err(Error::client(doing))?;
+        let found =
+            committed(&self.consumer, &list(partitions), POSITIONS_WITHIN).map_err(Error::client(doing))?;
         let one = |e: rdkafka::topic_partition_list::TopicPartitionListElem<'_>| match e.offset() {
             Offset::Offset(offset) => Some((Partition::new(e.topic(), e.partition()), offset)),
             _ => None,
@@ -153,10 +155,8 @@ impl Member {
         if assigned.count() == 0 {
             return Ok(());
         }
-        let committed = self
-            .consumer
-            .committed_offsets(assigned, Duration::from_secs(30))
-            .map_err(Error::client(doing()))?;
+        let committed =
+            committed(&self.consumer, &assigned, POSITIONS_WITHIN).map_err(Error::client(doing()))?;
         self.consumer.assign(&committed).map_err(Error::client(doing()))
     }
 

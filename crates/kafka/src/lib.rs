@@ -26,6 +26,7 @@ pub mod inspect;
 pub mod publish;
 pub mod restore;
 pub mod settings;
+mod settled;
 pub mod tail;
 pub mod topics;
 pub mod transaction;

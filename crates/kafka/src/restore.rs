@@ -12,6 +12,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use quadrille_types::Record;
 
 use crate::group::record;
+use crate::settled::settled;
 use crate::{Error, Partition, Settings};
 
 const ASK: Duration = Duration::from_secs(10);
@@ -47,10 +48,9 @@ impl Restorer {
         tail: Option<i64>,
         mut each: impl FnMut(Record),
     ) -> Result<i64, Error> {
-        let (low, end) = self
-            .uncommitted
-            .fetch_watermarks(&partition.topic, partition.partition, ASK)
-            .map_err(Error::client(format!("asking for the end of {partition}")))?;
+        let ends = || self.uncommitted.fetch_watermarks(&partition.topic, partition.partition, ASK);
+        let (low, end) =
+            settled(ASK, ends).map_err(Error::client(format!("asking for the end of {partition}")))?;
         let from = tail.map_or(low, |tail| low.max(end - tail));
         if from >= end {
             return Ok(end);

@@ -10,6 +10,7 @@ use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::connect::{Asker, asker};
+use crate::settled::{committed, settled};
 use crate::{Error, Settings};
 
 const WAIT: Duration = Duration::from_secs(15);
@@ -114,7 +115,7 @@ pub fn write_first_positions(
         }
     }
     let doing = || format!("reading the positions of group {group}");
-    let committed = consumer.committed_offsets(asked, WAIT).map_err(Error::client(doing()))?;
+    let committed = committed(&consumer, &asked, WAIT).map_err(Error::client(doing()))?;
     let mut first = TopicPartitionList::new();
     for (topic, from) in from {
         for partition in 0..topic.partitions as i32 {
@@ -136,7 +137,8 @@ pub fn write_first_positions(
 
 fn first_offset(consumer: &BaseConsumer, topic: &str, partition: i32, from: From) -> Result<i64, Error> {
     let doing = || format!("finding the first position on {topic}/{partition}");
-    let (low, high) = consumer.fetch_watermarks(topic, partition, WAIT).map_err(Error::client(doing()))?;
+    let (low, high) = settled(WAIT, || consumer.fetch_watermarks(topic, partition, WAIT))
+        .map_err(Error::client(doing()))?;
     match from {
         From::Earliest => Ok(low),
         From::Now => Ok(high),
@@ -145,7 +147,12 @@ fn first_offset(consumer: &BaseConsumer, topic: &str, partition: i32, from: From
             asked
                 .add_partition_offset(topic, partition, Offset::Offset(ms))
                 .map_err(Error::client(doing()))?;
-            let found = consumer.offsets_for_times(asked, WAIT).map_err(Error::client(doing()))?;
+            let found = settled(WAIT, || {
+                let found = consumer.offsets_for_times(asked.clone(), WAIT)?;
+                found.elements().iter().try_for_each(|element| element.error())?;
+                Ok(found)
+            });
+            let found = found.map_err(Error::client(doing()))?;
             match found.find_partition(topic, partition).map(|p| p.offset()) {
                 Some(Offset::Offset(offset)) => Ok(offset),
                 _ => Ok(high),

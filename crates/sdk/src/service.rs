@@ -102,10 +102,9 @@ pub async fn start(mesh: &Mesh, steps: &Steps, running: Running) -> Result<Servi
     let services = || mesh.services().into_iter().collect::<Vec<_>>().join(", ");
     let named = running.service.as_ref().or(steps.service.as_ref());
     let service = named.ok_or_else(|| Error::Unnamed { services: services() })?;
-    let unknown = || Error::UnknownService { service: service.clone(), services: services() };
     let specs = service_specs(mesh, service);
     if specs.is_empty() {
-        return Err(unknown());
+        return Err(Error::UnknownService { service: service.clone(), services: services() });
     }
     check_names(mesh, service, steps)?;
     let emitted: BTreeSet<&str> = mesh.steps_of(service).flat_map(Step::outputs).collect();

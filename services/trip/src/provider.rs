@@ -108,3 +108,59 @@ impl Provider {
         response(cancelled.await)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use quadrille_participant::{Flush, StoreOptions};
+
+    use super::*;
+
+    /// Status, `ce-type` and whether there is a booking.
+    async fn ask(url: &str, action: &str, trip: &str, destination: &str) -> (u16, String, bool) {
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let request = client
+            .post(format!("{url}/{}", if action == "do" { "book" } else { "cancel" }))
+            .header("quadrille-activation", trip)
+            .header("quadrille-action", action)
+            .header("idempotency-key", format!("{trip}/{action}"))
+            .header("ce-correlationid", trip)
+            .json(
+                &json!({ "trip_id": trip, "destination": destination, "currency": "EUR", "budget_cents": 1 }),
+            );
+        let response = request.send().await.unwrap();
+        let status = response.status().as_u16();
+        let event = response.headers().get("ce-type").map(|value| value.to_str().unwrap().to_owned());
+        let data: serde_json::Value = response.json().await.unwrap();
+        (status, event.unwrap(), data.get("booking_id").is_some_and(|id| !id.is_null()))
+    }
+
+    async fn serve(provider: Provider, folder: &Path) -> String {
+        let options = StoreOptions { stores: folder.to_owned(), flush: Flush::Os };
+        let router = provider.router(options.open(provider.participant, TABLES).unwrap());
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}{}", listener.local_addr().unwrap(), provider.path);
+        let router = Router::new().nest(provider.path, router);
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        url
+    }
+
+    #[tokio::test]
+    async fn each_provider_books_once_cancels_once_and_has_places_it_does_not_go_to() {
+        let folder = tempfile::tempdir().unwrap();
+        for provider in ALL {
+            let url = serve(provider, folder.path()).await;
+            for (action, trip, destination, status, event, booking) in [
+                ("do", "1", "LIS", 200, provider.booked, true),
+                ("do", "1", "LIS", 200, provider.booked, true),
+                ("undo", "1", "LIS", 200, provider.cancelled, true),
+                ("do", "2", provider.none_to, 409, provider.refused, false),
+                ("undo", "2", provider.none_to, 200, provider.cancelled, false),
+            ] {
+                let expect = (status, event.to_owned(), booking);
+                assert_eq!(ask(&url, action, trip, destination).await, expect, "{action} {trip}");
+            }
+        }
+    }
+}

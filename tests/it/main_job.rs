@@ -1,0 +1,151 @@
+//! The main job: `quadrille dev` publishes what a file says, and an audit that shares no code with it finds every input with
+//! its effect once.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use quadrille_tests::folders::program;
+use quadrille_tests::{Cluster, Promise, promise};
+use serde_json::Value;
+
+pub(crate) fn promises() -> Vec<Promise> {
+    vec![
+        promise!(on_broker, a_thousand_orders_are_valid)
+            .own_broker()
+            .with_registry()
+            .within(Duration::from_secs(240)),
+        promise!(on_broker, a_flow_of_another_shape_runs_from_its_file_alone)
+            .own_broker()
+            .with_registry()
+            .within(Duration::from_secs(120)),
+        promise!(alone, it_is_valid_twice_in_a_row_on_its_own_servers).within(Duration::from_secs(240)),
+        promise!(alone, the_orders_are_composed_as_the_file_beside_them_says),
+        promise!(alone, what_cannot_run_is_said_at_once),
+    ]
+}
+
+fn a_thousand_orders_are_valid(cluster: &Cluster) -> Result<()> {
+    let output = dev("order", &on(cluster))?;
+    let line = last_line(&output)?;
+    let expected = "accepted=1000 effect_once=980 dlt=20 lost=0 dup_effect=0 leaked=0 after_undo=0 unsettled=0 phantom=0 \
+                    | sagas=980 completed=840 compensated=140 stuck=0 dual_outcome=0 | txns=";
+    ensure!(line.starts_with(expected) && line.ends_with("| VALID"), "{line}");
+    Ok(())
+}
+
+fn a_flow_of_another_shape_runs_from_its_file_alone(cluster: &Cluster) -> Result<()> {
+    let output = dev("trip", &on(cluster))?;
+    let line = last_line(&output)?;
+    let expected = "accepted=62 effect_once=60 dlt=2 lost=0 dup_effect=0 leaked=0 after_undo=0 unsettled=0 phantom=0 \
+                    | sagas=60 completed=40 compensated=20 stuck=0 dual_outcome=0 | txns=";
+    ensure!(line.starts_with(expected) && line.ends_with("| VALID"), "{line}");
+    Ok(())
+}
+
+fn it_is_valid_twice_in_a_row_on_its_own_servers() -> Result<()> {
+    for _ in 0..2 {
+        let output = dev("trip", &[])?;
+        ensure!(last_line(&output)?.ends_with("| VALID"));
+        let progress = String::from_utf8(output.stderr)?;
+        ensure!(progress.contains("62/62"), "no progress in a pipe: {progress}");
+    }
+    Ok(())
+}
+
+fn the_orders_are_composed_as_the_file_beside_them_says() -> Result<()> {
+    let said: BTreeMap<String, usize> =
+        serde_json::from_str(&std::fs::read_to_string(topology("order.composition.json"))?)?;
+    let text = std::fs::read_to_string(topology("order.jsonl"))?;
+    let lines: Vec<Value> = text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    let mut orders: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
+    for line in lines.iter().filter(|line| line["value"].is_object()) {
+        orders.entry(line["key"].as_str().context("a key")?).or_default().push(line);
+    }
+    let skus = |order: &Value, prefix: &str| {
+        let lines = order["value"]["lines"].as_array();
+        lines.is_some_and(|lines| {
+            lines.iter().any(|line| line["sku"].as_str().is_some_and(|sku| sku.starts_with(prefix)))
+        })
+    };
+    let sold_out = |copies: &Vec<&Value>| skus(copies[0], "SOLD-OUT");
+    let declined = |copies: &Vec<&Value>| {
+        copies[0]["value"]["customer_id"].as_str().is_some_and(|id| id.starts_with("DECLINED"))
+    };
+    let count = |is: &dyn Fn(&Vec<&Value>) -> bool| orders.values().filter(|copies| is(copies)).count();
+    let undecodable = lines.iter().filter(|line| line["value_base64"].is_string()).count();
+    let found = BTreeMap::from([
+        ("lines".to_owned(), lines.len()),
+        ("distinct_inputs".to_owned(), orders.len() + undecodable),
+        ("orders".to_owned(), orders.len()),
+        ("out_of_stock".to_owned(), count(&sold_out)),
+        ("card_declined".to_owned(), count(&declined)),
+        ("out_of_stock_and_card_declined".to_owned(), count(&|copies| sold_out(copies) && declined(copies))),
+        ("stock_fails_at_first".to_owned(), count(&|copies| skus(copies[0], "FLAKY"))),
+        ("sent_three_times".to_owned(), count(&|copies| copies.len() == 3)),
+        ("undecodable".to_owned(), undecodable),
+    ]);
+    ensure!(found == said, "{found:?} instead of {said:?}");
+    let ids: std::collections::BTreeSet<_> = lines.iter().map(|l| l["headers"]["ce_id"].as_str()).collect();
+    ensure!(ids.len() == lines.len(), "copies have event IDs of their own");
+    Ok(())
+}
+
+fn what_cannot_run_is_said_at_once() -> Result<()> {
+    let nobody = ["--bootstrap-servers", "127.0.0.1:1", "--schema-registry", "http://127.0.0.1:1"];
+    let cases: [(&str, &[&str], &str); 4] = [
+        ("order.yaml", &nobody, "cannot use Kafka at 127.0.0.1:1"),
+        ("no.yaml", &[], "the topology"),
+        ("order.jsonl", &[], "has mistakes"),
+        ("order.yaml", &["--publish", "nowhere.jsonl"], "cannot read nowhere.jsonl"),
+    ];
+    for (file, arguments, message) in cases {
+        let began = std::time::Instant::now();
+        let output =
+            Command::new(program("quadrille")?).arg("dev").arg(topology(file)).args(arguments).output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(!output.status.success() && said.contains(message), "{file} {arguments:?}: {said}");
+        ensure!(!said.contains("panicked"), "{said}");
+        ensure!(began.elapsed() < Duration::from_secs(40), "{file} took {:?}", began.elapsed());
+    }
+    Ok(())
+}
+
+fn on(cluster: &Cluster) -> Vec<String> {
+    ["--bootstrap-servers", cluster.bootstrap(), "--schema-registry", cluster.registry_url()]
+        .map(str::to_owned)
+        .to_vec()
+}
+
+/// Runs a flow with the inputs that are shipped with it.
+fn dev(flow: &str, arguments: &[String]) -> Result<Output> {
+    let mut command = Command::new(program("quadrille")?);
+    command
+        .arg("dev")
+        .arg(topology(&format!("{flow}.yaml")))
+        .arg("--publish")
+        .arg(topology(&format!("{flow}.jsonl")))
+        .args(["--timeout", "200s"])
+        .args(arguments);
+    let output = command.output()?;
+    if !output.status.success() {
+        bail!(
+            "{}\n{}{}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr),
+            String::from_utf8_lossy(&output.stdout)
+        );
+    }
+    Ok(output)
+}
+
+fn last_line(output: &Output) -> Result<String> {
+    let text = String::from_utf8(output.stdout.clone())?;
+    Ok(text.lines().last().context("it printed nothing")?.to_owned())
+}
+
+fn topology(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../topology").join(file)
+}
