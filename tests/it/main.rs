@@ -6,6 +6,7 @@ mod kill;
 mod lanes;
 mod linking;
 mod main_job;
+mod ops;
 mod round_trip;
 mod saga;
 mod schemas;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         schemas::promises(),
         round_trip::promises(),
         saga::promises(),
+        ops::promises(),
     ];
     quadrille_tests::run(promises.into_iter().flatten().collect())
 }

@@ -9,9 +9,12 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::connect::{Asker, asker, asker_as};
-use crate::{Error, Partition, Settings};
+use crate::{Error, Partition, Settings, settled};
 
 const WAIT: Duration = Duration::from_secs(15);
+
+/// How long partitions of a new topic may take until each has its leader.
+const SETTLE: Duration = Duration::from_secs(3);
 
 /// Where a partition begins and ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +101,7 @@ impl Inspector {
             asked.add_partition(&partition.topic, partition.partition);
         }
         let doing = format!("reading the positions of group {group}");
-        let answer = asker.committed_offsets(asked, WAIT).map_err(Error::client(doing))?;
+        let answer = settled::committed(&asker, &asked, WAIT).map_err(Error::client(doing))?;
         Ok(known(&answer))
     }
 }
@@ -115,8 +118,16 @@ fn offsets(client: &Asker, partitions: &[Partition], at: Offset) -> Result<BTree
             .add_partition_offset(&partition.topic, partition.partition, at)
             .map_err(Error::client(doing))?;
     }
-    let answer = client.offsets_for_times(asked, WAIT).map_err(Error::client(doing))?;
-    Ok(known(&answer))
+    // A partition that stays without a leader is no reason to say nothing of the others.
+    let mut answer = None;
+    let verdict = settled::settled(SETTLE, || {
+        let offsets = answer.insert(client.offsets_for_times(asked.clone(), WAIT)?);
+        offsets.elements().iter().try_for_each(|element| element.error())
+    });
+    match (answer, verdict) {
+        (None, Err(source)) => Err(Error::Client { doing: doing.to_owned(), source }),
+        (answer, _) => Ok(answer.as_ref().map(known).unwrap_or_default()),
+    }
 }
 
 fn known(list: &TopicPartitionList) -> BTreeMap<Partition, i64> {
