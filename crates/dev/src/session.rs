@@ -10,10 +10,9 @@ use quadrille_audit::judge::{Rules, Verdict};
 use quadrille_audit::report::{self, Counters};
 use quadrille_audit::stores::Stores;
 use quadrille_events::Codecs;
-use quadrille_kafka::inspect::Inspector;
+use quadrille_kafka::Settings;
 use quadrille_kafka::publish::Publisher;
 use quadrille_kafka::tail::Tail;
-use quadrille_kafka::{Partition, Settings};
 use quadrille_schema::{Codec, RegistryConfig, Schemas};
 use quadrille_topology::Mesh;
 use quadrille_topology::lower;
@@ -194,14 +193,10 @@ impl Session {
     fn watcher(&self) -> Result<Tail, Error> {
         let names = Names::new(&self.mesh.name);
         let (outcomes, dead) = (names.outcomes(), names.dead(""));
-        let partitions: Vec<_> = lower::topics(&self.mesh)
-            .into_iter()
-            .filter(|topic| topic.name == outcomes || topic.name.starts_with(&dead))
-            .flat_map(|topic| (0..topic.partitions as i32).map(move |n| Partition::new(&topic.name, n)))
-            .collect();
-        let ends = Inspector::new(&self.settings)?.ends(&partitions)?;
-        let starts = ends.into_iter().map(|(partition, ends)| (partition, ends.high)).collect();
-        Ok(Tail::new(&self.settings, &names.group("dev"), &starts)?)
+        let mut topics = lower::topics(&self.mesh);
+        topics.retain(|topic| topic.name == outcomes || topic.name.starts_with(&dead));
+        let topics = topics.iter().map(|topic| (topic.name.as_str(), topic.partitions));
+        Ok(Tail::from_now(&self.settings, &names.group("dev"), topics)?)
     }
 
     async fn wait(&mut self, watcher: &Tail, mut awaited: Awaited, within: Duration) -> Result<(), Error> {

@@ -11,6 +11,7 @@ use quadrille_types::Record;
 
 use crate::connect::{Reporting, reporting};
 use crate::group::record;
+use crate::inspect::Inspector;
 use crate::{ClientErrors, Error, Partition, Settings};
 
 /// Most that is fetched ahead when only the first record of each partition is wanted, in bytes.
@@ -26,6 +27,25 @@ impl Tail {
     /// neither joins `group` nor commits for it.
     pub fn new(settings: &Settings, group: &str, starts: &BTreeMap<Partition, i64>) -> Result<Self, Error> {
         Self::with(settings, group, starts, &[])
+    }
+
+    /// Reads topics, each with so many partitions, from what is written now on.
+    pub fn from_now<'a>(
+        settings: &Settings,
+        group: &str,
+        topics: impl IntoIterator<Item = (&'a str, u32)>,
+    ) -> Result<Self, Error> {
+        let partitions: Vec<_> = topics
+            .into_iter()
+            .flat_map(|(topic, count)| (0..count as i32).map(move |number| Partition::new(topic, number)))
+            .collect();
+        let ends = Inspector::new(settings)?.ends(&partitions)?;
+        let starts: BTreeMap<_, _> =
+            ends.into_iter().map(|(partition, ends)| (partition, ends.high)).collect();
+        match partitions.iter().find(|partition| !starts.contains_key(partition)) {
+            Some(leaderless) => Err(Error::Topic(format!("{leaderless} has no leader now: try again"))),
+            None => Self::new(settings, group, &starts),
+        }
     }
 
     /// As [`Tail::new`], for whoever wants little of each partition.

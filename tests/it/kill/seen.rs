@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use quadrille_kafka::Settings;
-use quadrille_kafka::watch::{Begin, Watcher};
+use quadrille_kafka::tail::Tail;
 use quadrille_topology::{Mesh, lower};
 use quadrille_types::Record;
 use quadrille_types::topics::Names;
@@ -14,7 +14,7 @@ use super::orders;
 
 /// Outcomes, dead letters, and when the participants answered.
 pub(super) struct Seen {
-    watcher: Watcher,
+    watcher: Tail,
     outcomes_topic: String,
     dead_prefix: String,
     /// Identities with an outcome or, where no saga could begin, a dead letter.
@@ -38,14 +38,14 @@ impl Seen {
                 || answers.contains(&topic.name)
         });
         let watched = watched.map(|topic| (topic.name.as_str(), topic.partitions));
-        let watcher = Watcher::new(settings, watched, Begin::Now)?;
+        let watcher = Tail::from_now(settings, &names.group("watch"), watched)?;
         let (ended, answers) = (BTreeSet::new(), BTreeMap::new());
         Ok(Self { watcher, outcomes_topic, dead_prefix, ended, outcomes: 0, answers })
     }
 
     /// Takes in what has become visible.
     pub(super) fn look(&mut self) -> Result<()> {
-        while let Some(record) = self.watcher.next(Duration::ZERO)? {
+        while let Some(record) = self.watcher.poll(Duration::ZERO)? {
             self.note(&record);
         }
         Ok(())
