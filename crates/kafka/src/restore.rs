@@ -16,6 +16,9 @@ use crate::{Error, Partition, Settings};
 
 const ASK: Duration = Duration::from_secs(10);
 
+/// Between two questions that found nobody.
+const AGAIN: Duration = Duration::from_millis(100);
+
 /// Reads changelogs.
 pub struct Restorer {
     committed: BaseConsumer,
@@ -47,10 +50,7 @@ impl Restorer {
         tail: Option<i64>,
         mut each: impl FnMut(Record),
     ) -> Result<i64, Error> {
-        let (low, end) = self
-            .uncommitted
-            .fetch_watermarks(&partition.topic, partition.partition, ASK)
-            .map_err(Error::client(format!("asking for the end of {partition}")))?;
+        let (low, end) = self.ends(partition)?;
         let from = tail.map_or(low, |tail| low.max(end - tail));
         if from >= end {
             return Ok(end);
@@ -63,6 +63,27 @@ impl Restorer {
         let reached = self.until(partition, end, &mut each);
         self.committed.unassign().map_err(Error::client(doing()))?;
         reached.map(|()| end)
+    }
+
+    /// Where the partition begins and ends. A broker may be away for a while, and so may this process: whoever was stopped
+    /// while it asked finds its time over when it goes on.
+    fn ends(&self, partition: &Partition) -> Result<(i64, i64), Error> {
+        let began = Instant::now();
+        loop {
+            match self.uncommitted.fetch_watermarks(&partition.topic, partition.partition, ASK) {
+                Ok(ends) => return Ok(ends),
+                Err(error) if began.elapsed() < self.stall => {
+                    tracing::info!(target: "quadrille::kafka", %partition, %error, "asking for the end again");
+                    std::thread::sleep(AGAIN);
+                }
+                Err(source) => {
+                    return Err(Error::Client {
+                        doing: format!("asking for the end of {partition}"),
+                        source,
+                    });
+                }
+            }
+        }
     }
 
     fn until(&self, partition: &Partition, end: i64, each: &mut dyn FnMut(Record)) -> Result<(), Error> {
