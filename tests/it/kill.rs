@@ -21,7 +21,7 @@ use quadrille_audit::{ConcurrentReader, Counters, Expectations, Rules, report};
 use quadrille_kafka::Settings;
 use quadrille_kafka::publish::{Outgoing, Publisher};
 use quadrille_schema::{RegistryConfig, Schemas};
-use quadrille_tests::fleet::{self, Fleet};
+use quadrille_tests::fleet::{self, Fleet, Members};
 use quadrille_tests::folders::run_dir;
 use quadrille_tests::process::Process;
 use quadrille_tests::wait::eventually;
@@ -36,8 +36,8 @@ use seen::Seen;
 const SERVICES: [&str; 4] = ["payment", "shipping", "step", "saga-coordinator"];
 const INSTANCES: usize = 2;
 
-/// Longer than a session of 6 s and, for one that is frozen within a transaction, than its 10 s.
-const FROZEN: Duration = Duration::from_secs(11);
+/// Longer than a session of 6 s and, for one that is frozen within a transaction, than the 10 s after which brokers abort it.
+const FROZEN: Duration = Duration::from_secs(13);
 
 /// How long the last orders may take to end once all faults have happened.
 const SETTLED: Duration = Duration::from_secs(120);
@@ -47,13 +47,12 @@ const HANDLER: &str = "handler-running";
 const UNDO: &str = "undo-running";
 
 pub(crate) fn promises() -> Vec<Promise> {
-    vec![
-        promise!(on_broker, every_order_has_its_effect_once_whatever_dies)
-            .with_registry()
-            .own_broker()
-            .undisturbed()
-            .within(Duration::from_secs(8 * 60)),
-    ]
+    let promises = [
+        promise!(on_broker, every_order_has_its_effect_once_whatever_dies),
+        promise!(on_broker, so_it_has_where_members_are_dynamic),
+    ];
+    let limit = Duration::from_secs(8 * 60);
+    promises.map(|promise| promise.with_registry().own_broker().undisturbed().within(limit)).into()
 }
 
 /// How much happens.
@@ -94,16 +93,37 @@ const LONG: Form = Form {
     ],
 };
 
+/// A few faults for members that are new after each start.
+const DYNAMIC: Form = Form {
+    orders: 300,
+    pace: Duration::from_millis(100),
+    faults: &[
+        (Fault::KillAt(TRANSACTION), 1),
+        (Fault::KillAt(HANDLER), 1),
+        (Fault::Kill, 1),
+        (Fault::FreezeAt(TRANSACTION), 1),
+    ],
+};
+
 fn every_order_has_its_effect_once_whatever_dies(cluster: &Cluster) -> Result<()> {
-    let form = if env::var("QUADRILLE_KILL").is_ok_and(|form| form == "long") { LONG } else { SHORT };
+    let long = env::var("QUADRILLE_KILL").is_ok_and(|form| form == "long");
+    survive(cluster, if long { &LONG } else { &SHORT }, Members::Static)
+}
+
+fn so_it_has_where_members_are_dynamic(cluster: &Cluster) -> Result<()> {
+    survive(cluster, &DYNAMIC, Members::Dynamic)
+}
+
+fn survive(cluster: &Cluster, form: &Form, members: Members) -> Result<()> {
     let seed = match env::var("QUADRILLE_SEED") {
         Ok(text) => text.parse().context("QUADRILLE_SEED is a number")?,
         Err(_) => fastrand::u64(..),
     };
     let folder = run_dir()?.join(cluster.unique("kill"));
-    println!("kill test on {}: QUADRILLE_SEED={seed}, {}", cluster.kind().name(), folder.display());
-    Shop::open(cluster, &folder)?
-        .survive(&form, Rng::with_seed(seed))
+    let target = cluster.kind().name();
+    println!("kill test on {target}, {members:?}: QUADRILLE_SEED={seed}, {}", folder.display());
+    Shop::open(cluster, &folder, members)?
+        .survive(form, Rng::with_seed(seed))
         .with_context(|| format!("QUADRILLE_SEED={seed}, logs: {}", folder.display()))
 }
 
@@ -120,7 +140,7 @@ struct Shop {
 }
 
 impl Shop {
-    fn open(cluster: &Cluster, folder: &Path) -> Result<Shop> {
+    fn open(cluster: &Cluster, folder: &Path, members: Members) -> Result<Shop> {
         let topology = Path::new(env!("CARGO_MANIFEST_DIR")).join("../topology/order.yaml");
         let mesh = quadrille_host::topology::load(&topology)?;
         let settings = Settings::new(cluster.bootstrap(), [])?;
@@ -132,7 +152,7 @@ impl Shop {
         std::fs::create_dir_all(folder.join("logs"))?;
         let (stock, url) = fleet::participant("stock", &stores, &folder.join("logs/stock.log"))?;
         environment.push(("QUADRILLE_HTTP_REWRITE".to_owned(), format!("http://127.0.0.1:7001={url}")));
-        let mut fleet = Fleet::new(folder, environment)?;
+        let mut fleet = Fleet::new(folder, environment, members)?;
         for service in SERVICES {
             fleet.add(service, INSTANCES)?;
         }

@@ -19,11 +19,21 @@ const READY: Duration = Duration::from_secs(60);
 /// How long it may take to finish what is in work.
 const ENDING: Duration = Duration::from_secs(30);
 
-/// The services of one mesh. Each instance has a stable ordinal and one log, `logs/<program>-<ordinal>.log` in the folder.
+/// Whether a service that comes back is known to the broker as the one it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Members {
+    /// Each has an ordinal that is stable over restarts.
+    Static,
+    /// Each start is a new member.
+    Dynamic,
+}
+
+/// The services of one mesh. Each instance has one log, `logs/<program>-<ordinal>.log` in the folder.
 #[derive(Debug)]
 pub struct Fleet {
     folder: PathBuf,
     environment: Vec<(String, String)>,
+    kind: Members,
     http: Http,
     members: Vec<Member>,
     /// What those that are gone had counted.
@@ -47,10 +57,10 @@ impl Member {
 
 impl Fleet {
     /// No services yet. `environment` goes to each of them; logs go below `folder`.
-    pub fn new(folder: &Path, environment: Vec<(String, String)>) -> Result<Fleet> {
+    pub fn new(folder: &Path, environment: Vec<(String, String)>, kind: Members) -> Result<Fleet> {
         std::fs::create_dir_all(folder.join("logs"))?;
         let (folder, counted) = (folder.to_owned(), BTreeMap::new());
-        Ok(Fleet { folder, environment, http: Http::new()?, members: Vec::new(), counted })
+        Ok(Fleet { folder, environment, kind, http: Http::new()?, members: Vec::new(), counted })
     }
 
     /// Starts instances 0 to `instances` - 1 of a program.
@@ -95,8 +105,10 @@ impl Fleet {
         let mut command = Command::new(program(&member.program)?);
         command
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
-            .env("QUADRILLE_INSTANCE", member.ordinal.to_string())
             .env("QUADRILLE_OPS_LISTEN", format!("127.0.0.1:{}", member.ops));
+        if self.kind == Members::Static {
+            command.env("QUADRILLE_INSTANCE", member.ordinal.to_string());
+        }
         let log = self.folder.join("logs").join(format!("{name}.log"));
         member.process = Some(Process::spawn(&name, command, &log)?);
         Ok(())

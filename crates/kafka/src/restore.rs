@@ -48,9 +48,10 @@ impl Restorer {
         tail: Option<i64>,
         mut each: impl FnMut(Record),
     ) -> Result<i64, Error> {
+        // Whoever was stopped while it asked finds its time over when it goes on: so it asks again, as long as it may.
         let ends = || self.uncommitted.fetch_watermarks(&partition.topic, partition.partition, ASK);
         let (low, end) =
-            settled(ASK, ends).map_err(Error::client(format!("asking for the end of {partition}")))?;
+            settled(self.stall, ends).map_err(Error::client(format!("asking for the end of {partition}")))?;
         let from = tail.map_or(low, |tail| low.max(end - tail));
         if from >= end {
             return Ok(end);

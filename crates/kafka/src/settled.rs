@@ -1,7 +1,8 @@
 //! Questions that a cluster answers only once it has settled.
 //!
 //! A topic that was just created has a leader in the metadata before that broker knows it leads, and a group's coordinator
-//! that was just elected still loads its positions. Both say so with an error that goes away by itself.
+//! that was just elected still loads its positions. Both say so with an error that goes away by itself, and so does a
+//! broker that is away for a moment.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -32,6 +33,8 @@ fn is_not_yet(error: &KafkaError) -> bool {
                 | Code::CoordinatorLoadInProgress
                 | Code::CoordinatorNotAvailable
                 | Code::NotCoordinator
+                | Code::BrokerTransportFailure
+                | Code::OperationTimedOut
         )
     )
 }

@@ -69,7 +69,17 @@ pub enum Failure {
         doing: &'static str,
         /// Why.
         cause: String,
+        /// The broker refused a producer that it had given up: another owner has begun, or the transaction took too long.
+        fenced: bool,
     },
+}
+
+impl Failure {
+    /// Whether it was refused for a stale generation, member or epoch.
+    pub fn is_fenced(&self) -> bool {
+        let (Self::Aborted { fenced, .. } | Self::InDoubt { fenced, .. }) = self;
+        *fenced
+    }
 }
 
 pub(crate) struct Context {
@@ -136,7 +146,7 @@ impl Transactor {
         metrics::counter!("quadrille_transactions_total").increment(1);
         if let Err(failure) = &result {
             metrics::counter!("quadrille_transactions_aborted_total").increment(1);
-            if matches!(failure, Failure::Aborted { fenced: true, .. }) {
+            if failure.is_fenced() {
                 metrics::counter!("quadrille_transactions_fenced_total").increment(1);
             }
         }
@@ -177,7 +187,9 @@ impl Transactor {
                 }
                 Err(error) => {
                     self.producer = None;
-                    return Err(Failure::InDoubt { doing: "committing", cause: error.to_string() });
+                    let cause = Cause::Client(error);
+                    let fenced = cause.is_fenced();
+                    return Err(Failure::InDoubt { doing: "committing", cause: cause.to_string(), fenced });
                 }
             }
         }

@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 
 use quadrille_kafka::group::{Member, Membership, Owner};
 use quadrille_kafka::restore::Restorer;
-use quadrille_kafka::transaction::Failure;
 use quadrille_kafka::writer::Writer;
 use quadrille_kafka::{Error, Partition};
 use quadrille_step::conclude::Answer;
@@ -128,7 +127,7 @@ impl Shared {
                 metrics::counter!("quadrille_records_written_total").increment(batch.out.len() as u64);
             }
             Err(failure) => {
-                let fenced = matches!(failure, Failure::Aborted { fenced: true, .. });
+                let fenced = failure.is_fenced();
                 tracing::warn!(
                     target: "quadrille::step",
                     service = self.spec.service,
