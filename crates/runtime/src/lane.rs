@@ -66,6 +66,8 @@ pub(crate) struct Core {
     pub(crate) receiver: Receiver<Message>,
     /// Positions are ahead of what is committed: nothing is taken until they are set back.
     pub(crate) must_rewind: bool,
+    /// The writer may have left a transaction open, which holds up whoever asks for positions, this lane included.
+    pub(crate) must_prepare: bool,
 }
 
 impl Shared {
@@ -138,6 +140,7 @@ impl Shared {
                 );
                 core.lane.restart();
                 core.must_rewind = true;
+                core.must_prepare = true;
             }
         }
     }
@@ -150,6 +153,19 @@ impl Shared {
         }
         while core.lane.is_ready() && !core.must_rewind {
             self.commit(core, membership);
+        }
+    }
+}
+
+impl Core {
+    /// Ends what a failed transaction left open, then goes back to what is committed.
+    fn recover(&mut self, member: &Member) {
+        let prepared = self.writer.prepare();
+        self.must_prepare = prepared.is_err();
+        let rewound = prepared.and_then(|()| if self.must_rewind { member.rewind() } else { Ok(()) });
+        match rewound {
+            Ok(()) => self.must_rewind = false,
+            Err(error) => tracing::info!(target: "quadrille::step", %error, "cannot go on yet"),
         }
     }
 }
@@ -187,11 +203,8 @@ pub(crate) fn run(shared: &Arc<Shared>, member: &Member) -> Result<(), Error> {
         let mut core = shared.core();
         shared.start(&mut core);
         shared.answers(&mut core, Duration::ZERO);
-        if core.must_rewind {
-            match core.writer.prepare().and_then(|()| member.rewind()) {
-                Ok(()) => core.must_rewind = false,
-                Err(error) => tracing::info!(target: "quadrille::step", %error, "cannot rewind yet"),
-            }
+        if core.must_prepare || core.must_rewind {
+            core.recover(member);
         } else if core.lane.is_ready() {
             shared.commit(&mut core, &member.membership());
             count(&mut core.lane);
@@ -243,7 +256,13 @@ impl Reading {
 
 /// Reads the ledgers that an assignment brought.
 fn restore(core: &mut Core, spec: &ServiceSpec, window: usize) -> Result<(), Error> {
-    for id in core.lane.missing_ledgers() {
+    let missing = core.lane.missing_ledgers();
+    // What this lane itself left open would hold up its restoring.
+    if core.must_prepare && !missing.is_empty() {
+        core.writer.prepare()?;
+        core.must_prepare = false;
+    }
+    for id in missing {
         let known = read_ledger(&core.restorer, spec, id, window)?;
         core.lane.restore_ledger(id, known);
     }

@@ -89,6 +89,8 @@ struct Core {
     /// The group has given the member its partitions, be they none.
     joined: bool,
     must_rewind: bool,
+    /// The transactor may have left a transaction open, which holds up whoever asks for positions or restores.
+    must_prepare: bool,
     /// Behind the last record that was processed.
     next: Offsets,
     processed: usize,
@@ -111,6 +113,7 @@ impl Running {
             restored: true,
             joined: false,
             must_rewind: false,
+            must_prepare: false,
             next: BTreeMap::new(),
             processed: 0,
         };
@@ -179,8 +182,8 @@ impl Shared {
             self.read(member)?;
             let mut core = self.core();
             core.restore()?;
-            if core.must_rewind {
-                core.rewind(member);
+            if core.must_prepare || core.must_rewind {
+                core.recover(member);
             } else {
                 core.processor.tick(now_ms());
                 core.commit(&member.membership(), Some(member));
@@ -232,6 +235,11 @@ impl Core {
     /// Brings back what is known of partitions that were just assigned.
     fn restore(&mut self) -> Result<(), Error> {
         if !self.restored {
+            // What this member itself left open would hold up its restoring.
+            if self.must_prepare {
+                self.transactor.prepare()?;
+                self.must_prepare = false;
+            }
             self.processor.assigned(&self.owned)?;
             self.restored = true;
         }
@@ -280,10 +288,14 @@ impl Core {
         self.next.clear();
         self.restored = self.owned.is_empty();
         self.must_rewind = true;
+        self.must_prepare = true;
     }
 
-    fn rewind(&mut self, member: &Member) {
-        match self.transactor.prepare().and_then(|()| member.rewind()) {
+    /// Ends what a failed transaction left open, then goes back to what is committed.
+    fn recover(&mut self, member: &Member) {
+        let prepared = self.transactor.prepare();
+        self.must_prepare = prepared.is_err();
+        match prepared.and_then(|()| if self.must_rewind { member.rewind() } else { Ok(()) }) {
             Ok(()) => {
                 // What was restored before the last transaction ended may lack what that one wrote.
                 self.processor.forget();
@@ -291,7 +303,7 @@ impl Core {
                 self.must_rewind = false;
             }
             Err(error) => {
-                tracing::info!(target: "quadrille::processor", %error, "cannot rewind yet");
+                tracing::info!(target: "quadrille::processor", %error, "cannot go on yet");
                 self.processed = 0;
             }
         }

@@ -139,6 +139,7 @@ impl Starting<'_> {
             restorer: Restorer::new(settings, &spec.group())?,
             receiver,
             must_rewind: false,
+            must_prepare: false,
         };
         let shared = Arc::new(Shared {
             spec: Arc::clone(spec),
