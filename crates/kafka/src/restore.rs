@@ -13,9 +13,13 @@ use quadrille_types::Record;
 
 use crate::group::record;
 use crate::settled::settled;
+use crate::tail::passes;
 use crate::{Error, Partition, Settings};
 
 const ASK: Duration = Duration::from_secs(10);
+
+/// The most that one look counts as waiting.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Reads changelogs.
 pub struct Restorer {
@@ -67,11 +71,12 @@ impl Restorer {
     }
 
     fn until(&self, partition: &Partition, end: i64, each: &mut dyn FnMut(Record)) -> Result<(), Error> {
-        let (mut at, mut moved) = (0, Instant::now());
+        let (mut at, mut stalled, mut looked) = (0, Duration::ZERO, Instant::now());
         loop {
             match self.committed.poll(Duration::from_millis(50)) {
                 Some(Ok(message)) if message_offset(&message) < end => each(record(&message)),
                 Some(Ok(_)) | None => {}
+                Some(Err(error)) if passes(&error) => {}
                 Some(Err(source)) => {
                     return Err(Error::Client { doing: format!("restoring {partition}"), source });
                 }
@@ -80,10 +85,13 @@ impl Restorer {
             if position >= end {
                 return Ok(());
             }
+            // A process that was stopped for a while has not waited all that time.
+            stalled += looked.elapsed().min(LOOK);
+            looked = Instant::now();
             if position > at {
-                (at, moved) = (position, Instant::now());
+                (at, stalled) = (position, Duration::ZERO);
             }
-            if moved.elapsed() > self.stall {
+            if stalled > self.stall {
                 return Err(Error::Restore { partition: partition.clone(), at, end });
             }
         }

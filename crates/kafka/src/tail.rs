@@ -112,7 +112,7 @@ impl Tail {
 }
 
 /// Whether the client cures it by itself.
-fn passes(error: &KafkaError) -> bool {
+pub(crate) fn passes(error: &KafkaError) -> bool {
     matches!(
         error.rdkafka_error_code(),
         Some(
