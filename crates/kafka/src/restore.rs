@@ -35,6 +35,8 @@ impl Restorer {
         let reader = |isolation: &str| -> Result<BaseConsumer, Error> {
             let mut config = settings.reader();
             config.set("group.id", group).set("isolation.level", isolation);
+            // Behind the last record a fetch finds only markers, and by default waits half a second for more.
+            config.set("fetch.wait.max.ms", "20");
             config.create().map_err(|e| Error::Setting(e.to_string()))
         };
         Ok(Self {

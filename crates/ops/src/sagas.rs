@@ -138,11 +138,10 @@ impl Sagas {
     /// # Errors
     /// As [`Sagas::board`].
     pub fn told(&self, run: RunId) -> Result<Option<Told>, Error> {
-        let restorer = self.restorer()?;
         let number = partition::of_key(run.to_string().as_bytes(), self.partitions) as i32;
-        let state = self.state(&restorer, number, run)?;
-        let (entries, mut notes) = self.journal(&restorer, number, run)?;
-        let outcome = self.outcome(&restorer, run, state.as_ref(), &entries)?;
+        let state = self.state(number, run)?;
+        let (entries, mut notes) = self.journal(number, run)?;
+        let outcome = self.outcome(run, state.as_ref(), &entries)?;
         if state.is_none() && entries.is_empty() && outcome.is_none() {
             return Ok(None);
         }
@@ -165,13 +164,14 @@ impl Sagas {
         Ok(Some(Told { summary, state, history, outcome, notes }))
     }
 
+    /// One for each topic: a client that is shown a further topic takes a second to learn who leads it.
     fn restorer(&self) -> Result<Restorer, Error> {
         Restorer::new(&self.settings, "quadrille-ops")
     }
 
-    fn state(&self, restorer: &Restorer, number: i32, run: RunId) -> Result<Option<State>, Error> {
+    fn state(&self, number: i32, run: RunId) -> Result<Option<State>, Error> {
         let mut board = Board::default();
-        restorer.read(&Partition::new(self.names.state(), number), None, |record| {
+        self.restorer()?.read(&Partition::new(self.names.state(), number), None, |record| {
             if record.key.as_deref().is_some_and(|key| key.starts_with(run.uuid().as_bytes())) {
                 // The key begins with the run, so it is one of a state topic or the record is of no use.
                 let _ = board.take(record);
@@ -181,14 +181,9 @@ impl Sagas {
         Ok(board.state(run).cloned())
     }
 
-    fn journal(
-        &self,
-        restorer: &Restorer,
-        number: i32,
-        run: RunId,
-    ) -> Result<(Vec<Entry>, Vec<String>), Error> {
+    fn journal(&self, number: i32, run: RunId) -> Result<(Vec<Entry>, Vec<String>), Error> {
         let (key, mut entries, mut notes) = (run.to_string(), Vec::new(), Vec::new());
-        restorer.read(&Partition::new(self.names.journal(), number), None, |record| {
+        self.restorer()?.read(&Partition::new(self.names.journal(), number), None, |record| {
             if record.key.as_deref() == Some(key.as_bytes()) {
                 match format::decode(record.value.as_deref().unwrap_or_default()) {
                     Ok(entry) => entries.push(entry),
@@ -202,7 +197,6 @@ impl Sagas {
     /// Only the partition where the run's correlation ID lies is read; without that ID, all are.
     fn outcome(
         &self,
-        restorer: &Restorer,
         run: RunId,
         state: Option<&State>,
         entries: &[Entry],
@@ -215,7 +209,7 @@ impl Sagas {
             Some(fact) => vec![lies(&fact.lineage.correlation_id)],
             None => (0..self.partitions as i32).collect(),
         };
-        let (reader, mut found) = (OutcomeReader::new(), None);
+        let (restorer, reader, mut found) = (self.restorer()?, OutcomeReader::new(), None);
         for number in numbers {
             restorer.read(&Partition::new(self.names.outcomes(), number), None, |record| {
                 found = found.take().or_else(|| reader.read(&record).filter(|(of, _)| *of == run));

@@ -122,7 +122,7 @@ pub struct Summary {
     pub deadline_ms: Option<i64>,
     /// `<version>/<hash>` of its definition; of an ended run only the version.
     pub definition: String,
-    /// What it waits for, but for the deadline.
+    /// What it waits for, but for the deadline: what a person must do first, then what comes by itself.
     pub waits: Vec<Waiting>,
 }
 
@@ -160,7 +160,8 @@ impl Summary {
 
     fn of_live(run: RunId, state: &State, live: &Live, flow: Option<&Flow>) -> Self {
         let head = &live.head;
-        let waits = flow.map(|flow| view::waits(flow, state)).unwrap_or_default();
+        let mut waits = flow.map(|flow| view::waits(flow, state)).unwrap_or_default();
+        waits.sort_by_key(|wait| urgency(&wait.what));
         Self {
             run,
             flow: Some(head.lineage.flow.clone()),
@@ -207,6 +208,17 @@ impl Waiting {
             For::Events { step, missing } => (Some(step), format!("{} for {step}", missing.join(", "))),
         };
         Some(Self { what, step: step.cloned(), since_ms: wait.since_ms })
+    }
+}
+
+fn urgency(what: &For) -> u8 {
+    match what {
+        For::UndoRedrive { .. } => 0,
+        For::Redrive { .. } => 1,
+        For::Nothing => 2,
+        For::Start | For::Answer { .. } | For::Undo { .. } => 3,
+        For::Events { .. } => 4,
+        For::Deadline { .. } => 5,
     }
 }
 
@@ -267,7 +279,7 @@ mod tests {
         let cases = [
             (vec![started(1)], Standing::Running, "reserve to answer (+1)"),
             (declined.to_vec(), Standing::Running, "charge to answer (+1)"),
-            (with(gave_up(3, "charge")), Standing::Held, "PaymentTaken for ship (+1)"),
+            (with(gave_up(3, "charge")), Standing::Held, "a redrive of charge (+1)"),
             (vec![started(1), rejected(2, "charge", "CardDeclined")], Standing::Failing, "reserve to answer"),
             (failed.clone(), Standing::Undoing, "reserve to be undone"),
             (

@@ -1,4 +1,5 @@
-//! Tables on a terminal: columns and no lines, so that they can be read, cut and searched.
+//! Tables on a terminal: columns and no lines, so that they can be read, cut and searched. A row is one line, however
+//! narrow the terminal, unless its table is [`wrapped`].
 
 use comfy_table::presets;
 use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, Table};
@@ -6,7 +7,7 @@ use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, Table};
 /// An empty table. A heading that begins with `#` is of a column of numbers.
 pub(crate) fn new(headings: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     let heading = |text: &&str| Cell::new(text.trim_start_matches('#')).add_attribute(Attribute::Bold);
     table.set_header(headings.iter().map(heading));
     for (column, heading) in table.column_iter_mut().zip(headings) {
@@ -15,6 +16,13 @@ pub(crate) fn new(headings: &[&str]) -> Table {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
+    table
+}
+
+/// As [`new`], for rows with sentences: they are broken where the terminal ends.
+pub(crate) fn wrapped(headings: &[&str]) -> Table {
+    let mut table = new(headings);
+    table.set_content_arrangement(ContentArrangement::Dynamic);
     table
 }
 

@@ -51,19 +51,19 @@ fn open(file: &Path, connection: &Connection) -> anyhow::Result<Option<(Settings
 
 /// A row for each saga.
 fn rows(summaries: &[&Summary], now_ms: i64) -> comfy_table::Table {
-    let headings = ["ID", "FLOW", "STATE", "FOR", "WAITS FOR", "SINCE", "BECAUSE OF", "DEADLINE", "RUN"];
+    let headings = ["ID", "STATE", "FOR", "WAITS FOR", "SINCE", "DEADLINE", "BECAUSE OF", "FLOW", "RUN"];
     let mut table = table::new(&headings);
     for summary in summaries {
-        let since = summary.waits.iter().map(|wait| wait.since_ms).min();
+        let since = summary.waits.first().map(|wait| wait.since_ms);
         table.add_row([
             words::shortened(summary.correlation_id.as_deref().unwrap_or("?"), 40),
-            summary.flow.clone().unwrap_or_default(),
             summary.state.to_string(),
             words::age(now_ms - summary.since_ms),
             summary.waits_for(),
             since.map(|since_ms| words::age(now_ms - since_ms)).unwrap_or_default(),
-            summary.cause.clone().unwrap_or_default(),
             deadline(summary, now_ms),
+            summary.cause.clone().unwrap_or_default(),
+            summary.flow.clone().unwrap_or_default(),
             summary.run.to_string().chars().take(8).collect(),
         ]);
     }

@@ -18,6 +18,9 @@ use crate::commands::NO;
 use crate::connection::{self, Connection};
 use crate::{table, terminal};
 
+/// Errors may be long: all of one is in the JSON output.
+const INPUT_CHARACTERS: usize = 120;
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Show {
     /// Topology file
@@ -67,7 +70,7 @@ struct Step {
     waits_for: String,
 }
 
-/// The steps of an open run, in the order of the file; those that nothing has set off yet too.
+/// The steps of an open run, in the order of its flow; those that nothing has set off yet too.
 fn steps(sagas: &Sagas, told: &Told) -> Vec<Step> {
     let Some(state) = &told.state else { return Vec::new() };
     let (Some(live), Some(flow)) = (state.live(), sagas.flow_of(state)) else { return Vec::new() };
@@ -134,11 +137,12 @@ fn text(sagas: &Sagas, told: &Told, style: Style, avro: &mut Registry) -> String
         let _ = write!(text, "\n{}\n{}", heading("Steps"), table::text(&table));
     }
     if !told.history.is_empty() {
-        let mut table = table::new(&["TIME", "WHAT CAME", "WHAT IT CHANGED", "RECORD"]);
+        let mut table = table::wrapped(&["TIME", "WHAT CAME", "WHAT IT CHANGED", "RECORD"]);
         for moment in &told.history {
             let source = moment.source.as_deref().unwrap_or_default();
             let changes = moment.changes.join("\n");
-            table.add_row([&words::time(moment.at_ms), &moment.input, &changes, source]);
+            let input = words::shortened(&moment.input, INPUT_CHARACTERS);
+            table.add_row([&words::time(moment.at_ms), &input, &changes, source]);
         }
         let _ = write!(text, "\n{}\n{}", heading("History"), table::text(&table));
         let _ = write!(text, "{}", events(told, &heading, avro));

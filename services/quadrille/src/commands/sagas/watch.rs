@@ -169,18 +169,22 @@ impl Watcher<'_> {
         let open = runs.filter(|(_, state)| !Standing::of(state).is_ended());
         let mut open: Vec<Summary> = open.map(|(run, state)| self.sagas.summary(*run, state)).collect();
         open.sort_by_key(|summary| (!summary.state.needs_attention(), summary.since_ms, summary.run));
-        let height = crossterm::terminal::size().map_or(24, |(_, rows)| usize::from(rows));
+        let (width, height) = crossterm::terminal::size().map_or((80, 24), |(w, h)| (w.into(), h.into()));
         let all: Vec<&Summary> = open.iter().take(height).collect();
-        let table = if all.is_empty() { String::new() } else { table::text(&rows(&all, now_ms)) };
-        let mut lines: Vec<&str> = table.lines().collect();
-        let head = format!("{}   {}", words::time(now_ms), counted(&self.board.counts()));
+        let mut table = rows(&all, now_ms);
+        // Lines are cut to the width of the terminal: without styles, a character is a column.
+        table.force_no_tty();
+        let table = if all.is_empty() { String::new() } else { table::text(&table) };
+        let mut lines: Vec<String> = table.lines().map(|line| words::shortened(line, width)).collect();
+        let head = format!("{}  {}", words::time(now_ms), counted(&self.board.counts()));
+        let head = words::shortened(&head, width);
         let more = format!("... {} open in all; ctrl-c ends", words::grouped(open.len() as i64));
         let room = height.saturating_sub(3);
         if lines.len() > room {
             lines.truncate(room.saturating_sub(1));
-            lines.push(&more);
+            lines.push(more);
         }
-        let body = lines.iter().fold(String::new(), |text, line| text + line + CLEAR_LINE + "\r\n");
+        let body = lines.into_iter().fold(String::new(), |text, line| text + &line + CLEAR_LINE + "\r\n");
         terminal::print(&format!("{HOME}{head}{CLEAR_LINE}\r\n{CLEAR_LINE}\r\n{body}{CLEAR_BELOW}"))
     }
 }
