@@ -7,6 +7,7 @@ mod lanes;
 mod linking;
 mod main_job;
 mod ops;
+mod python;
 mod round_trip;
 mod saga;
 mod schemas;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         round_trip::promises(),
         saga::promises(),
         ops::promises(),
+        python::promises(),
     ];
     quadrille_tests::run(promises.into_iter().flatten().collect())
 }

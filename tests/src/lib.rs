@@ -10,6 +10,7 @@
 //! - [`cluster`], [`pool`]: what a promise is handed, shared or its own
 //! - [`embedded`]: the broker and registry that come with Quadrille, as its command line starts them
 //! - [`kafka`], [`registry`], [`java`]: Apache Kafka, the Confluent-compatible registry, and what runs them
+//! - [`python`]: Python with clients that others write with
 //! - [`clients`], [`http`]: plain clients for promises
 //! - [`fleet`]: the services of a mesh as processes that are killed, frozen and started again
 //! - [`process`], [`ports`], [`wait`], [`folders`]: the small parts below
@@ -26,6 +27,7 @@ pub mod pool;
 pub mod ports;
 pub mod process;
 pub mod promise;
+pub mod python;
 pub mod registry;
 pub mod runner;
 pub mod tally;

@@ -8,6 +8,7 @@ use anyhow::{Result, anyhow};
 use crate::cluster::{Cluster, Kind, Node};
 use crate::folders::run_dir;
 use crate::promise::{Needs, Promise};
+use crate::python::Python;
 use crate::{embedded, kafka, registry};
 
 /// Why a promise was not handed a cluster.
@@ -37,8 +38,8 @@ pub fn cluster_for(promise: &Promise, kind: Kind) -> Result<Cluster, Refused> {
 
 /// Fetches all that the tests need. The error names what cannot be had.
 pub fn fetch() -> Result<()> {
-    let missing: Vec<&str> =
-        [kafka_kit().err(), registry_kit().err()].into_iter().flatten().map(String::as_str).collect();
+    let kits = [kafka_kit().err(), registry_kit().err(), Python::kit().err()];
+    let missing: Vec<&str> = kits.into_iter().flatten().map(String::as_str).collect();
     if missing.is_empty() { Ok(()) } else { Err(anyhow!(missing.join("\n"))) }
 }
 

@@ -15,6 +15,7 @@ pub struct Promise {
     pub(crate) body: PromiseBody,
     pub(crate) needs: Needs,
     pub(crate) own_broker: bool,
+    pub(crate) python: bool,
     pub(crate) undisturbed: bool,
     pub(crate) limit: Duration,
 }
@@ -65,12 +66,18 @@ impl Promise {
     fn new(name: &str, body: PromiseBody, needs: Needs) -> Promise {
         // `module_path!()` begins with the name of the test binary.
         let name = name.strip_prefix("promises::").unwrap_or(name).to_owned();
-        Promise { name, body, needs, own_broker: false, undisturbed: false, limit: Duration::from_secs(60) }
+        let limit = Duration::from_secs(60);
+        Promise { name, body, needs, own_broker: false, python: false, undisturbed: false, limit }
     }
 
     /// It needs a registry beside its broker.
     pub fn with_registry(self) -> Promise {
         Promise { needs: Needs::BrokerAndRegistry, ..self }
+    }
+
+    /// It runs programs of `tests/python`.
+    pub fn with_python(self) -> Promise {
+        Promise { python: true, ..self }
     }
 
     /// It stops, kills or freezes its broker, or measures it: nobody else may use that one.

@@ -15,6 +15,7 @@ use crate::folders;
 use crate::pool::{self, Refused};
 use crate::process::{die_with_parent, tail};
 use crate::promise::{Promise, PromiseBody};
+use crate::python::Python;
 use crate::tally;
 
 /// Trials at the same time: each may have a broker of its own, and that is 300 MB.
@@ -71,6 +72,11 @@ fn trial(promise: Promise, kind: Option<Kind>) -> Trial {
 }
 
 fn perform(promise: &Promise, kind: Option<Kind>) -> Result<Completion, Failed> {
+    if promise.python
+        && let Err(why) = Python::kit()
+    {
+        return unavailable(why);
+    }
     let (body, cluster): (Box<dyn FnOnce() -> Result<()> + Send>, _) = match (promise.body.clone(), kind) {
         (PromiseBody::Alone(body), _) => (Box::new(body), None),
         (PromiseBody::OnCluster(_), None) => return Err("a promise on a cluster needs a target".into()),
@@ -106,7 +112,7 @@ impl Turn {
     }
 }
 
-/// On a developer's machine a real server may be missing; where `CI=true` it may not.
+/// On a developer's machine a real server, or Python, may be missing; where `CI=true` it may not.
 fn unavailable(why: &str) -> Result<Completion, Failed> {
     match env::var("CI").as_deref() {
         Ok("true") => Err(format!("CI=true, and {why}").into()),
