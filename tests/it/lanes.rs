@@ -198,6 +198,7 @@ impl Mesh<'_> {
             topic,
             partitions: PARTITIONS,
             owner,
+            by_key: false,
             starts: starts.map(Into::into),
             flow: Some("order".into()),
         };

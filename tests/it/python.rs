@@ -231,12 +231,8 @@ impl Trail<'_> {
         self.is_in_the_trace(event)
     }
 
-    /// All copies of an order come out of one trace, or out of none. What the coordinator says of the outcome is not looked
-    /// at: it carries no trace on.
+    /// All copies of an order come out of one trace, or out of none.
     fn is_in_the_trace(&self, event: &Event) -> Result<()> {
-        if event.record == "SagaOutcome" {
-            return Ok(());
-        }
         let (found, sent) = (event.headers.get("traceparent"), self.sent[0].traceparent.as_ref());
         ensure!(found == sent, "its traceparent is {found:?}, and {sent:?} was sent");
         Ok(())

@@ -54,7 +54,10 @@ impl Fold {
 
     fn fact(&mut self, number: i32, fact: Fact, now_ms: i64) {
         let run = fact.lineage.run;
+        let unreadable = self.partitions.get(&number).is_some_and(|sagas| sagas.is_unreadable(run));
         match self.spec.flows.contains_key(&fact.lineage.flow) {
+            // Taken for a run that is not known, it would begin anew.
+            _ if unreadable => self.unmatched(number, &fact, "unreadable-state"),
             true => self.apply(number, run, Input::Fact(fact), now_ms),
             false => self.unmatched(number, &fact, "flow"),
         }
@@ -150,7 +153,7 @@ impl Fold {
                 _ => None,
             },
             content_type: Some("application/avro".to_owned()),
-            traceparent: None,
+            traceparent: outcome.traceparent.clone(),
             tracestate: None,
         };
         let key = lineage.correlation_id.as_bytes();

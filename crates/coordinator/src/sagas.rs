@@ -11,6 +11,8 @@ use quadrille_types::{Record, RunId};
 #[derive(Debug, Default)]
 pub struct Sagas {
     states: BTreeMap<RunId, State>,
+    /// Those whose state cannot be read: nothing is known of them, so nothing may be done about them.
+    unreadable: BTreeSet<RunId>,
     /// By due time, so that what is due comes first.
     timers: BTreeSet<(i64, RunId, TimerKind)>,
 }
@@ -45,7 +47,10 @@ impl Restoring {
         for (run, (head, activations)) in runs {
             match head.map(|head| changelog::restore(run, head, activations)) {
                 Some(Ok(state)) => sagas.put(run, state),
-                Some(Err(error)) => unreadable.push(error),
+                Some(Err(error)) => {
+                    sagas.unreadable.insert(run);
+                    unreadable.push(error);
+                }
                 None => {}
             }
         }
@@ -68,6 +73,11 @@ impl Sagas {
             self.timers.insert((due_ms, run, TimerKind::Deadline));
         }
         self.states.insert(run, state);
+    }
+
+    /// Whether the state of `run` is there and cannot be read.
+    pub fn is_unreadable(&self, run: RunId) -> bool {
+        self.unreadable.contains(&run)
     }
 
     /// The timer is no longer needed.

@@ -192,7 +192,10 @@ impl Membership<'_> {
     /// What the broker fences by, read now. None while the member has no valid generation: sent without one, the
     /// broker would take offsets from anybody.
     pub(crate) fn metadata(&self) -> Option<ConsumerGroupMetadata> {
-        (generation(self.consumer) >= 0).then(|| self.consumer.group_metadata()).flatten()
+        // Taken first and looked at afterwards: a new generation needs this thread, so if there is one now, there was one
+        // when the metadata was taken.
+        let metadata = self.consumer.group_metadata();
+        metadata.filter(|_| generation(self.consumer) >= 0)
     }
 }
 

@@ -140,6 +140,8 @@ impl Settings {
             .set("enable.idempotence", "true")
             .set("message.timeout.ms", (timeout_ms - timeout_ms / 10).to_string())
             .set("partitioner", "murmur2_random")
+            // Above everything that is ever written: what is too large for its topic is the topic's to say.
+            .set("message.max.bytes", "8000000")
             .set("linger.ms", "0")
             .set("compression.type", "lz4")
             // A begin right after a commit meets the markers of that commit: the client's default waits 100 ms then.

@@ -5,7 +5,7 @@
 //! in steps of 100 ms.
 //!
 //! A producer is dropped and built anew, with the same transactional ID, whenever its state is in doubt: an error that
-//! is neither retriable nor abortable, an abort that fails, or a commit so slow that the client may have sent it twice (a
+//! is neither retriable nor abortable, any abort, or a commit so slow that the client may have sent it twice (a
 //! late copy of that request would end the *next* transaction; a new epoch makes the broker refuse it). Source: KIP-98,
 //! KIP-447, and KIP-890, whose second part librdkafka 2.12 does not speak.
 
@@ -29,7 +29,7 @@ use crate::{ClientErrors, Error, Partition, Settings, failpoint};
 const SLOW_COMMIT: Duration = Duration::from_millis(75);
 
 /// How long to build a producer, and how long the parts of a burst may take between two looks at the clock.
-const INIT_WAIT: Duration = Duration::from_secs(60);
+const INIT_WAIT: Duration = Duration::from_secs(20);
 
 /// Offsets to commit: for each partition the offset behind the last finished record.
 pub type Offsets = BTreeMap<Partition, i64>;
@@ -165,17 +165,20 @@ impl Transactor {
             self.producer = None;
             return Err(not_begun("beginning", error.to_string()));
         }
-        let written = write(producer, records)
-            .and_then(|()| drain(producer))
-            .and_then(|()| send_offsets(producer, offsets, membership));
+        let written = write(producer, records).and_then(|()| drain(producer));
+        // Offsets, too, may be sent twice: a late copy would set the next transaction's back.
+        let began = Instant::now();
+        let written = written.and_then(|()| send_offsets(producer, offsets, membership));
         if let Err((doing, error)) = written {
             return Err(self.abort(doing, &error));
         }
+        let sent = began.elapsed();
         failpoint::reached("transaction-open");
-        self.commit()
+        self.commit(sent)
     }
 
-    fn commit(&mut self) -> Result<(), Failure> {
+    /// Commits, after offsets that took `sent`.
+    fn commit(&mut self, sent: Duration) -> Result<(), Failure> {
         let Some(producer) = &self.producer else { unreachable!("a burst has a producer") };
         let began = Instant::now();
         loop {
@@ -193,7 +196,7 @@ impl Transactor {
                 }
             }
         }
-        let took = began.elapsed();
+        let took = sent + began.elapsed();
         metrics::histogram!("quadrille_commit_seconds").record(took.as_secs_f64());
         if took > SLOW_COMMIT.max(self.commits.get() * 10) {
             tracing::info!(
@@ -220,10 +223,11 @@ impl Transactor {
         }
         *undelivered(producer) = None;
         if let Err(error) = producer.abort_transaction(Timeout::After(self.settings.transaction_timeout)) {
-            tracing::info!(target: "quadrille::kafka", %error, "abort failed: the producer is built anew");
-            metrics::counter!("quadrille_producers_rebuilt_total").increment(1);
-            self.producer = None;
+            tracing::info!(target: "quadrille::kafka", %error, "the abort failed: building the producer anew aborts");
         }
+        // The abort may have been sent twice, as a commit may: a late copy would end the next transaction.
+        metrics::counter!("quadrille_producers_rebuilt_total").increment(1);
+        self.producer = None;
         failure
     }
 

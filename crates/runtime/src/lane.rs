@@ -52,8 +52,8 @@ pub(crate) struct Shared {
     /// Activations that each ledger remembers.
     pub(crate) window: usize,
     pub(crate) woken: AtomicBool,
-    /// The group has given the lane its partitions, be they none.
-    pub(crate) joined: AtomicBool,
+    /// The lane has its partitions, be they none, and knows what it must know of them.
+    pub(crate) ready: AtomicBool,
     pub(crate) stop: AtomicBool,
     pub(crate) core: Mutex<Core>,
 }
@@ -66,6 +66,8 @@ pub(crate) struct Core {
     pub(crate) receiver: Receiver<Message>,
     /// Positions are ahead of what is committed: nothing is taken until they are set back.
     pub(crate) must_rewind: bool,
+    /// The group has given the lane its partitions, be they none.
+    pub(crate) joined: bool,
     /// The writer may have left a transaction open, which holds up whoever asks for positions, this lane included.
     pub(crate) must_prepare: bool,
 }
@@ -175,7 +177,7 @@ impl Owner for Shared {
         tracing::info!(target: "quadrille::step", service = self.spec.service, count = partitions.len(), "assigned");
         let mut core = self.core();
         core.lane.assign(partitions);
-        self.joined.store(true, Ordering::Release);
+        core.joined = true;
         core.must_rewind = false;
     }
 
@@ -192,15 +194,19 @@ impl Owner for Shared {
             self.finish(&mut core, membership);
         }
         core.lane.revoke(&partitions);
+        core.joined = false;
+        self.ready.store(false, Ordering::Release);
     }
 }
 
 /// Runs the lane until it is stopped (Ok), or something ends it that waiting does not cure.
 pub(crate) fn run(shared: &Arc<Shared>, member: &Member) -> Result<(), Error> {
-    let mut reading = Reading { polled: Instant::now(), paused: false };
+    let mut reading = Reading { polled: Instant::now(), paused: Vec::new() };
     while !shared.stop.load(Ordering::Acquire) {
         reading.read(shared, member)?;
         let mut core = shared.core();
+        let ready = core.joined && !core.must_rewind && core.lane.missing_ledgers().is_empty();
+        shared.ready.store(ready, Ordering::Release);
         shared.start(&mut core);
         shared.answers(&mut core, Duration::ZERO);
         if core.must_prepare || core.must_rewind {
@@ -220,22 +226,22 @@ pub(crate) fn run(shared: &Arc<Shared>, member: &Member) -> Result<(), Error> {
 
 struct Reading {
     polled: Instant,
-    paused: bool,
+    /// Resumed as they were paused: a pause outlives a rebalance that takes the partition away and brings it back.
+    paused: Vec<Partition>,
 }
 
 impl Reading {
     /// Reads what there is, as far as there is room.
     fn read(&mut self, shared: &Arc<Shared>, member: &Member) -> Result<(), Error> {
         let full = shared.core().lane.load() >= LOAD;
-        if full && !self.paused && self.polled.elapsed() > REST {
-            member.pause(&member.assignment())?;
-            self.paused = true;
+        if full && self.paused.is_empty() && self.polled.elapsed() > REST {
+            self.paused = member.assignment();
+            member.pause(&self.paused)?;
         }
-        if !full && self.paused {
-            member.resume(&member.assignment())?;
-            self.paused = false;
+        if !full && !self.paused.is_empty() {
+            member.resume(&std::mem::take(&mut self.paused))?;
         }
-        if full && !self.paused {
+        if full && self.paused.is_empty() {
             return Ok(());
         }
         self.polled = Instant::now();
@@ -257,10 +263,10 @@ impl Reading {
 /// Reads the ledgers that an assignment brought.
 fn restore(core: &mut Core, spec: &ServiceSpec, window: usize) -> Result<(), Error> {
     let missing = core.lane.missing_ledgers();
-    // What this lane itself left open would hold up its restoring.
-    if core.must_prepare && !missing.is_empty() {
-        core.writer.prepare()?;
-        core.must_prepare = false;
+    if !missing.is_empty() && (core.must_prepare || core.must_rewind) {
+        // What this lane itself left open would hold up its restoring: that is ended first, and then all is read again.
+        core.must_rewind = true;
+        return Ok(());
     }
     for id in missing {
         let known = read_ledger(&core.restorer, spec, id, window)?;

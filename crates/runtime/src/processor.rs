@@ -234,15 +234,17 @@ impl Core {
 
     /// Brings back what is known of partitions that were just assigned.
     fn restore(&mut self) -> Result<(), Error> {
-        if !self.restored {
-            // What this member itself left open would hold up its restoring.
-            if self.must_prepare {
-                self.transactor.prepare()?;
-                self.must_prepare = false;
-            }
-            self.processor.assigned(&self.owned)?;
-            self.restored = true;
+        if self.restored {
+            return Ok(());
         }
+        if self.must_prepare || self.must_rewind {
+            // What this member itself left open would hold up its restoring: that is ended first, and then all is read
+            // again.
+            self.must_rewind = true;
+            return Ok(());
+        }
+        self.processor.assigned(&self.owned)?;
+        self.restored = true;
         Ok(())
     }
 
@@ -261,12 +263,14 @@ impl Core {
             .collect();
         if !unfenced.is_empty() {
             match member.map(|member| member.committed(&unfenced)) {
-                Some(Ok(committed)) => offsets.extend(committed),
+                Some(Ok(committed)) if committed.len() == unfenced.len() => offsets.extend(committed),
+                Some(Ok(_)) => return self.fail("a partition has no position", output.records.len()),
                 Some(Err(error)) => return self.fail(&error.to_string(), output.records.len()),
                 None => return self.fail("partitions are going", output.records.len()),
             }
         }
         if offsets.is_empty() {
+            debug_assert!(output.records.is_empty(), "what is written is fenced by a position");
             return;
         }
         match self.transactor.burst(&output.records, &offsets, membership) {
@@ -297,9 +301,6 @@ impl Core {
         self.must_prepare = prepared.is_err();
         match prepared.and_then(|()| if self.must_rewind { member.rewind() } else { Ok(()) }) {
             Ok(()) => {
-                // What was restored before the last transaction ended may lack what that one wrote.
-                self.processor.forget();
-                self.restored = self.owned.is_empty();
                 self.must_rewind = false;
             }
             Err(error) => {

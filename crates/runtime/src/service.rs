@@ -85,8 +85,8 @@ impl Service {
 
     /// Whether every lane has been given its partitions, be they none, and none has failed.
     pub fn is_ready(&self) -> bool {
-        let joined = |lane: &Running| lane.shared.joined.load(Ordering::Acquire);
-        self.failed.borrow().is_none() && self.lanes.iter().all(joined)
+        let ready = |lane: &Running| lane.shared.ready.load(Ordering::Acquire);
+        self.failed.borrow().is_none() && self.lanes.iter().all(ready)
     }
 
     /// A call to Kafka that has taken longer than any can: the thread cannot be freed, so the process must end.
@@ -140,6 +140,7 @@ impl Starting<'_> {
             receiver,
             must_rewind: false,
             must_prepare: false,
+            joined: false,
         };
         let shared = Arc::new(Shared {
             spec: Arc::clone(spec),
@@ -149,7 +150,7 @@ impl Starting<'_> {
             drain: self.config.drain,
             window: LEDGER_WINDOW,
             woken: AtomicBool::new(false),
-            joined: AtomicBool::new(false),
+            ready: AtomicBool::new(false),
             stop: AtomicBool::new(false),
             core: Mutex::new(core),
         });

@@ -191,8 +191,9 @@ impl<'a> Run<'a> {
         };
         let (Some(cause), Some(started_at_ms)) = (cause.cloned(), head.started_at_ms) else { return };
         let outcome = ending.outcome.clone();
+        let traceparent = self.traceparent.map(str::to_owned).or_else(|| head.traceparent.clone());
         self.clear_timer();
-        self.actions.push(Action::End(Outcome { end, outcome, cause, started_at_ms }));
+        self.actions.push(Action::End(Outcome { end, outcome, cause, started_at_ms, traceparent }));
         self.ending = Some(end);
     }
 

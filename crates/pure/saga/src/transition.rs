@@ -62,6 +62,8 @@ pub struct Outcome {
     pub cause: Cause,
     /// When the start event was written, in ms since 1970.
     pub started_at_ms: i64,
+    /// W3C `traceparent` of what decided it, or else of what the run began with.
+    pub traceparent: Option<String>,
 }
 
 /// What operators should know. Each is raised once for what it is about.

@@ -179,7 +179,7 @@ impl Reading<'_> {
         }
         let key = self.record.key.as_deref().map(std::str::from_utf8);
         let correlation_id = match (&envelope.correlation_id, key) {
-            (Some(id), _) if !id.is_empty() => id.clone(),
+            (Some(id), _) if !id.is_empty() && !event.by_key => id.clone(),
             (_, Some(Ok(key))) if !key.is_empty() => key.to_owned(),
             (_, Some(Err(_))) => {
                 return Err((Reason::Undecodable, "the key is the correlation ID and not UTF-8".to_owned()));

@@ -58,6 +58,8 @@ pub struct EventSpec {
     pub partitions: u32,
     /// Who emits it.
     pub owner: Owner,
+    /// Its correlation ID is the record's key, whatever its headers say.
+    pub by_key: bool,
     /// The flow that it starts.
     pub starts: Option<String>,
     /// The flow whose running sagas it belongs to.

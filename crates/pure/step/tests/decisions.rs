@@ -23,6 +23,7 @@ fn event(topic: &str, owner: Owner, starts: Option<&str>) -> EventSpec {
         topic: topic.into(),
         partitions: PARTITIONS,
         owner,
+        by_key: false,
         starts: starts.map(Into::into),
         flow: starts.is_none().then(|| "order".into()),
     }
@@ -310,5 +311,16 @@ fn an_answer_has_the_events_that_the_topology_says() {
     ];
     for (emits, answer, right) in cases {
         assert_eq!(emits.are(answer), right, "{answer:?} for {emits}");
+    }
+}
+
+#[test]
+fn where_the_topology_says_so_the_key_wins_over_the_correlation_header() {
+    let mut spec = spec();
+    spec.events.get_mut("OrderPlaced").unwrap().by_key = true;
+    let record = record("orders", home("4711"), Some("4711"), &[("ce_correlationid", "other")]);
+    match plan(&spec, &record).as_slice() {
+        [Planned::Run(work)] => assert_eq!(work.correlation_id, "4711"),
+        other => panic!("one call was expected, got {other:?}"),
     }
 }

@@ -19,6 +19,7 @@ fn spec() -> ServiceSpec {
         topic: topic.into(),
         partitions: 1,
         owner,
+        by_key: false,
         starts: starts.map(Into::into),
         flow: Some("order".into()),
     };

@@ -10,8 +10,9 @@ use crate::mesh::{Mesh, StartAt};
 /// Service and group of the coordinator's fold.
 const COORDINATOR: &str = "coordinator";
 
-/// A dead letter has the record that failed and some headers: it must never be too large for its topic.
-const DEAD_LETTER_BYTES_MAX: &str = "2097152";
+/// The mesh's own records carry others whole (a dead letter its record, a command the inputs of a join), so their topics
+/// take more than event topics do.
+const OWN_BYTES_MAX: &str = "8388608";
 
 /// Deleted keys of a changelog stay visible for this long, in ms: a restore may take that long. Seven days.
 const DELETE_RETENTION_MS: &str = "604800000";
@@ -57,11 +58,11 @@ pub fn topics(mesh: &Mesh) -> Vec<Topic> {
     let by_saga = facts.chain([names.journal(), names.outcomes(), names.unmatched()]);
     topics.extend(by_saga.map(|name| plain(name, SAGA_PARTITIONS)));
     topics.push(changelog(names.state(), SAGA_PARTITIONS, "compact"));
-    topics.push(dead(names.dead(INGEST), SAGA_PARTITIONS));
+    topics.push(plain(names.dead(INGEST), SAGA_PARTITIONS));
     for step in mesh.steps.values() {
         let partitions = step_partitions(mesh, step);
         topics.push(plain(names.control(&step.name), partitions));
-        topics.push(dead(names.dead(&step.name), partitions));
+        topics.push(plain(names.dead(&step.name), partitions));
         topics.push(changelog(names.ledger(&step.name), partitions, "compact,delete"));
     }
     topics.sort_by(|a, b| a.name.cmp(&b.name));
@@ -122,17 +123,14 @@ fn ingest(mesh: &Mesh, names: &Names) -> Vec<FirstPosition> {
 }
 
 fn plain(name: String, partitions: u32) -> Topic {
-    Topic { name, partitions, settings: BTreeMap::new() }
-}
-
-fn dead(name: String, partitions: u32) -> Topic {
-    let settings = BTreeMap::from([("max.message.bytes".to_owned(), DEAD_LETTER_BYTES_MAX.to_owned())]);
+    let settings = BTreeMap::from([("max.message.bytes".to_owned(), OWN_BYTES_MAX.to_owned())]);
     Topic { name, partitions, settings }
 }
 
 fn changelog(name: String, partitions: u32, policy: &str) -> Topic {
     let settings = BTreeMap::from([
         ("cleanup.policy".to_owned(), policy.to_owned()),
+        ("max.message.bytes".to_owned(), OWN_BYTES_MAX.to_owned()),
         ("delete.retention.ms".to_owned(), DELETE_RETENTION_MS.to_owned()),
     ]);
     Topic { name, partitions, settings }

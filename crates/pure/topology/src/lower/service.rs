@@ -67,6 +67,7 @@ fn event_spec(mesh: &Mesh, event: &mesh::Event) -> EventSpec {
             mesh::Owner::Foreign => Owner::Foreign,
             mesh::Owner::Service(_) => Owner::Mesh,
         },
+        by_key: event.correlation == mesh::Correlation::Key,
         starts: mesh.started_by(&event.name).next().map(|saga| saga.name.clone()),
         flow: emitting.or_else(|| awaiting.map(|saga| saga.name.clone())),
     }
