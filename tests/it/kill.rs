@@ -233,7 +233,7 @@ impl Shop {
             txns: sum("quadrille_transactions_total"),
             aborted: sum("quadrille_transactions_aborted_total"),
             fenced: sum("quadrille_transactions_fenced_total"),
-            takeovers: sum("quadrille_takeovers_total"),
+            takeovers: None,
         }
     }
 }

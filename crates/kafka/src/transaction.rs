@@ -25,10 +25,10 @@ use quadrille_types::OutRecord;
 use crate::group::Membership;
 use crate::{ClientErrors, Error, Partition, Settings, failpoint};
 
-/// A commit slower than this, and than ten times the median, may have been sent twice.
+/// A commit with its offsets that is slower than this, and than ten times the median, may have been sent twice.
 const SLOW_COMMIT: Duration = Duration::from_millis(75);
 
-/// How long to build a producer, and how long the parts of a burst may take between two looks at the clock.
+/// How long building a producer is tried before its caller is told.
 const INIT_WAIT: Duration = Duration::from_secs(20);
 
 /// Offsets to commit: for each partition the offset behind the last finished record.
@@ -196,8 +196,9 @@ impl Transactor {
                 }
             }
         }
-        let took = sent + began.elapsed();
-        metrics::histogram!("quadrille_commit_seconds").record(took.as_secs_f64());
+        let committed = began.elapsed();
+        metrics::histogram!("quadrille_commit_seconds").record(committed.as_secs_f64());
+        let took = sent + committed;
         if took > SLOW_COMMIT.max(self.commits.get() * 10) {
             tracing::info!(
                 target: "quadrille::kafka",
