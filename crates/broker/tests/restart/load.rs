@@ -38,10 +38,12 @@ pub(crate) fn killed_under_load(flush: Flush) -> Result<()> {
     create_topic(&bootstrap, "in", 1)?;
     create_topic(&bootstrap, "out", 2)?;
     create_topic(&bootstrap, "plain", 1)?;
-    let (stop, done) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let stop = AtomicBool::new(false);
+    let done: [AtomicUsize; LANES] = Default::default();
     let (ledgers, acknowledged) = std::thread::scope(|scope| -> Result<_> {
         let (stop, done, bootstrap) = (&stop, &done, bootstrap.as_str());
-        let lanes: Vec<_> = (0..LANES).map(|i| scope.spawn(move || lane(bootstrap, i, stop, done))).collect();
+        let lanes: Vec<_> =
+            (0..LANES).map(|i| scope.spawn(move || lane(bootstrap, i, stop, &done[i]))).collect();
         let plain = scope.spawn(move || idempotent(bootstrap, stop));
         let killed = kill_while_busy(&mut broker, done);
         stop.store(true, Ordering::SeqCst);
@@ -54,12 +56,13 @@ pub(crate) fn killed_under_load(flush: Flush) -> Result<()> {
     verify_plain(&bootstrap, &acknowledged)
 }
 
-/// Kills the broker `KILLS` times, each time after transactions have ended since the last.
-fn kill_while_busy(broker: &mut Process, done: &AtomicUsize) -> Result<()> {
+/// Kills the broker `KILLS` times, each time after every lane has ended transactions since the last.
+fn kill_while_busy(broker: &mut Process, done: &[AtomicUsize]) -> Result<()> {
+    let ended = || -> Vec<usize> { done.iter().map(|lane| lane.load(Ordering::SeqCst)).collect() };
     for kill in 0..KILLS {
-        let (before, deadline) = (done.load(Ordering::SeqCst), Instant::now() + Duration::from_secs(30));
-        while done.load(Ordering::SeqCst) < before + 40 {
-            ensure!(Instant::now() < deadline, "no progress before kill {kill}");
+        let (before, deadline) = (ended(), Instant::now() + Duration::from_secs(30));
+        while ended().iter().zip(&before).any(|(now, before)| *now < before + 10) {
+            ensure!(Instant::now() < deadline, "no progress before kill {kill}: {before:?}, {:?}", ended());
             std::thread::sleep(Duration::from_millis(1));
         }
         broker.kill_and_restart().with_context(|| format!("after kill {kill}"))?;
