@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, bail};
+use quadrille_host::PrefixOption;
 use quadrille_topology::{Checked, Limits, Mesh, topology};
 
 use crate::commands::print_diagnostics;
@@ -32,16 +33,16 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<Topology> {
     Ok(Topology { file, text: String::from_utf8_lossy(&bytes).into_owned(), checked })
 }
 
-/// The mesh in a topology file; none: it has mistakes, which were printed.
+/// The copy of the mesh in a topology file; none: it has mistakes, which were printed.
 ///
 /// # Errors
 /// Those of [`read`].
-pub(crate) fn mesh(path: &Path) -> anyhow::Result<Option<Mesh>> {
+pub(crate) fn mesh(path: &Path, copy: &PrefixOption) -> anyhow::Result<Option<Mesh>> {
     let topology = read(path)?;
     if topology.checked.mesh.is_none() {
         print_diagnostics(&topology);
     }
-    Ok(topology.checked.mesh)
+    Ok(topology.checked.mesh.map(|mesh| mesh.prefixed(copy.prefix.as_ref())))
 }
 
 fn schema(path: &Path) -> Result<String, String> {

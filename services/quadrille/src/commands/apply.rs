@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
+use quadrille_host::PrefixOption;
 use quadrille_provision::Report;
 use quadrille_schema::{Error, RegistryError, SchemaSource, Schemas};
 use quadrille_topology::mesh::Body;
@@ -25,6 +26,8 @@ pub(crate) struct Apply {
     #[arg(long, value_name = "N", default_value_t = -1, allow_negative_numbers = true, value_parser = replication_factor)]
     replication_factor: i32,
     #[command(flatten)]
+    copy: PrefixOption,
+    #[command(flatten)]
     connection: Connection,
 }
 
@@ -33,7 +36,7 @@ type Subjects = BTreeMap<String, (u32, bool)>;
 
 impl Apply {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
-        let Some(mesh) = files::mesh(&self.file)? else { return Ok(ExitCode::from(NO)) };
+        let Some(mesh) = files::mesh(&self.file, &self.copy)? else { return Ok(ExitCode::from(NO)) };
         match self.apply(&mesh) {
             Ok((report, subjects)) => {
                 print(&mesh, &report, &subjects)?;
