@@ -124,7 +124,7 @@ impl Broker {
         if let Some(flusher) = self.flusher.take() {
             let _ = flusher.join(); // a panic there has been reported by the thread itself
         }
-        self.shared.await_checkpoint();
+        self.shared.await_helpers();
     }
 }
 

@@ -151,6 +151,12 @@ impl Tables {
                     log.restore(image)?;
                 }
             }
+            Change::Compacted { number, partition, cleaned } => {
+                let index = partition as usize;
+                if let Some(log) = self.topics.get_mut(&number).and_then(|t| t.partitions.get_mut(index)) {
+                    self.doomed.extend(log.take(&cleaned)?);
+                }
+            }
             Change::ProducerIds { next } => self.next_producer_id = next,
             Change::Transaction { id, state } => {
                 self.transactions.insert(id, state);
