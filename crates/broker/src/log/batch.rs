@@ -236,12 +236,9 @@ pub(crate) mod tests {
         of(producer, timestamp, &records, transactional)
     }
 
-    fn of(
-        producer: (i64, i16, i32),
-        timestamp: i64,
-        records: &[(Option<&[u8]>, Option<&[u8]>)],
-        transactional: bool,
-    ) -> Bytes {
+    type KeyValue<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
+
+    fn of(producer: (i64, i16, i32), timestamp: i64, records: &[KeyValue<'_>], transactional: bool) -> Bytes {
         let mut body = BytesMut::new();
         for (i, (key, value)) in records.iter().enumerate() {
             let mut record = BytesMut::new();

@@ -10,7 +10,7 @@ use minicbor::{Decode, Encode};
 
 use super::batch::{self, BatchHeader, HEADER};
 use super::compact::{Left, Newest, Rules};
-use super::segment::{Segment, SegmentImage};
+use super::segment::{self, DirtySegment, Segment, SegmentImage};
 use super::stability::Aborted;
 use crate::error::{Error, Result};
 
@@ -62,7 +62,13 @@ impl Job {
         let (now_ms, delete_retention_ms) = (self.now_ms, self.delete_retention_ms);
         let rules = Rules { newest: &newest, aborted, now_ms, delete_retention_ms };
         let done = self.segments.iter().take_while(|old| old.image.base_offset < newest.until());
-        let mut out = Output { job: self, generation: self.generation(), open: None, new: Vec::new() };
+        let mut out = Output {
+            job: self,
+            generation: self.generation(),
+            open: None,
+            dirty: Vec::new(),
+            new: Vec::new(),
+        };
         let mut cleaned =
             Cleaned { old: Vec::new(), new: Vec::new(), until: newest.until(), markers: Vec::new() };
         for old in done {
@@ -117,13 +123,14 @@ struct Output<'a> {
     job: &'a Job,
     generation: u32,
     open: Option<Segment>,
+    dirty: Vec<DirtySegment>,
     new: Vec<SegmentImage>,
 }
 
 impl Output<'_> {
     fn put(&mut self, header: &BatchHeader, batch: &Bytes) -> Result<()> {
         if self.open.as_ref().is_some_and(|s| s.length() + batch.len() as u64 > self.job.segment_bytes) {
-            self.close()?;
+            self.close();
         }
         let segment = match &mut self.open {
             Some(segment) => segment,
@@ -132,16 +139,16 @@ impl Output<'_> {
         segment.append(std::iter::once((header, batch))).map_err(Error::file(&self.job.folder))
     }
 
-    fn close(&mut self) -> Result<()> {
+    fn close(&mut self) {
         if let Some(mut segment) = self.open.take() {
-            segment.take_dirty().map_or(Ok(()), |dirty| dirty.flush())?;
+            self.dirty.extend(segment.take_dirty());
             self.new.push(segment.image());
         }
-        Ok(())
     }
 
     fn finish(mut self) -> Result<Vec<SegmentImage>> {
-        self.close()?;
+        self.close();
+        segment::flush(&self.dirty)?;
         Ok(self.new)
     }
 }

@@ -13,7 +13,7 @@ use super::batch::BatchHeader;
 use super::producer::{self, ProducerState, Verdict};
 use super::read::{ReadPlan, Source, TimeSearch};
 use super::record;
-use super::segment::{DirtySegment, Segment, SegmentImage};
+use super::segment::{DirtySegment, Segment, SegmentImage, SegmentLimits};
 use super::stability::Stability;
 use crate::error::Result;
 
@@ -45,10 +45,6 @@ pub(crate) struct Partition {
     segments: Vec<Segment>,
     tail: VecDeque<(BatchHeader, Bytes)>,
     tail_size: usize,
-    /// The next batch to be written begins a segment.
-    roll: bool,
-    /// Since when the active segment has had records, as far as was looked.
-    active_since_ms: Option<i64>,
     /// Offsets below were compacted.
     cleaned_until: i64,
     pub(crate) start_offset: i64,
@@ -67,8 +63,6 @@ impl Partition {
             segments: Vec::new(),
             tail: VecDeque::new(),
             tail_size: 0,
-            roll: false,
-            active_since_ms: None,
             cleaned_until: 0,
             start_offset: 0,
             end_offset: 0,
@@ -140,19 +134,23 @@ impl Partition {
         self.tail_size
     }
 
-    /// Writes the tail to the active segment, beginning a new one where `segment_bytes` would be exceeded.
-    pub(crate) fn spill(&mut self, segment_bytes: u64) -> Result<()> {
+    /// Writes the tail to the active segment. Where it would get too long, or too old for a batch, that begins a new one.
+    pub(crate) fn spill(&mut self, limits: SegmentLimits) -> Result<()> {
         while let Some((first, _)) = self.tail.front() {
-            if self.roll || self.segments.last().is_none_or(|s| s.length() >= segment_bytes) {
+            if self
+                .segments
+                .last()
+                .is_none_or(|s| s.length() >= limits.bytes || s.is_too_old_for(first, limits))
+            {
                 self.segments.push(Segment::create(&self.folder, first.base_offset, 0)?);
-                (self.roll, self.active_since_ms) = (false, None);
             }
             let Some(active) = self.segments.last_mut() else { break };
-            let room = segment_bytes.saturating_sub(active.length());
+            let room = limits.bytes.saturating_sub(active.length());
+            let since = if active.length() == 0 { first.max_timestamp } else { active.first_ms() };
             let mut size = 0;
             let fits = |(header, _): &&(BatchHeader, Bytes)| {
                 size += header.size as u64;
-                size <= room
+                size <= room && header.max_timestamp.saturating_sub(since) <= limits.ms
             };
             let count = self.tail.iter().take_while(fits).count().max(1);
             let batches = self.tail.iter().take(count).map(|(h, b)| (h, b));
@@ -180,7 +178,8 @@ impl Partition {
     }
 
     pub(crate) fn last_stable_offset(&self) -> i64 {
-        self.stability.last_stable(self.high_watermark)
+        // Retention does not wait for open transactions, so the log may begin behind where one began.
+        self.stability.last_stable(self.high_watermark).max(self.start_offset)
     }
 
     pub(crate) fn aborted(&self, from: i64, until: i64) -> Vec<super::stability::Aborted> {

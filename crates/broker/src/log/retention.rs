@@ -17,10 +17,10 @@ pub(crate) struct Limits {
     pub(crate) bytes: i64,
 }
 
-/// The offset below which records go. `pieces` are the segments in order, the active one last; nothing at or above `decided`
+/// The offset below which records go. `pieces` are the segments in order, the active one last; nothing at or above `readable`
 /// goes. As in Apache Kafka a piece goes by time when its newest record is too old, and by size when the log is still as large
 /// as allowed without it.
-pub(crate) fn delete_before(pieces: &[Piece], limits: Limits, decided: i64, now_ms: i64) -> Option<i64> {
+pub(crate) fn delete_before(pieces: &[Piece], limits: Limits, readable: i64, now_ms: i64) -> Option<i64> {
     let mut total: u64 = pieces.iter().map(|p| p.bytes).sum();
     let mut before = None;
     for (i, piece) in pieces.iter().enumerate() {
@@ -28,7 +28,7 @@ pub(crate) fn delete_before(pieces: &[Piece], limits: Limits, decided: i64, now_
         let too_old = limits.ms >= 0 && now_ms.saturating_sub(piece.max_ms) > limits.ms;
         let left = total - piece.bytes;
         let too_much = !is_active && u64::try_from(limits.bytes).is_ok_and(|most| left >= most);
-        if piece.end_offset > decided || !(too_old || too_much) {
+        if piece.end_offset > readable || !(too_old || too_much) {
             break;
         }
         total = left;
@@ -48,9 +48,9 @@ mod tests {
     ];
 
     #[test]
-    fn what_goes_follows_from_time_size_and_what_is_decided() {
+    fn what_goes_follows_from_time_size_and_what_is_readable() {
         let cases = [
-            // ms, bytes, decided, now -> below
+            // ms, bytes, readable, now -> below
             (-1, -1, 30, 1_000_000, None),
             (1_000, -1, 30, 2_000, None),
             (1_000, -1, 30, 2_001, Some(10)),
@@ -64,9 +64,9 @@ mod tests {
             (-1, 0, 30, 0, Some(20)),
             (-1, 0, 9, 0, None),
         ];
-        for (ms, bytes, decided, now_ms, expected) in cases {
-            let found = delete_before(&PIECES, Limits { ms, bytes }, decided, now_ms);
-            assert_eq!(found, expected, "{ms} {bytes} {decided} {now_ms}");
+        for (ms, bytes, readable, now_ms, expected) in cases {
+            let found = delete_before(&PIECES, Limits { ms, bytes }, readable, now_ms);
+            assert_eq!(found, expected, "{ms} {bytes} {readable} {now_ms}");
         }
     }
 

@@ -1,5 +1,6 @@
 //! One segment file: batches end to end, named by the offset of the first, with a sparse index beside it.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -14,6 +15,14 @@ use super::cleaner::Old;
 use super::index::{Entry, Index};
 use crate::error::{Error, Result};
 use crate::journal::files::flush_folder;
+
+/// When a segment ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SegmentLimits {
+    pub(crate) bytes: u64,
+    /// Most time between its first batch and a later one.
+    pub(crate) ms: i64,
+}
 
 /// What a checkpoint remembers of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
@@ -46,12 +55,16 @@ pub(crate) struct Segment {
     path: PathBuf,
     file: Arc<File>,
     length: u64,
+    /// Timestamp of its first batch.
+    first_ms: Option<i64>,
     max_ms: i64,
     /// Offset of its last record; compaction may have left a gap before the next segment.
     last_offset: i64,
     index: Index,
     /// Written since the last checkpoint.
     dirty: bool,
+    /// Created since the last checkpoint.
+    new: bool,
 }
 
 impl Segment {
@@ -75,10 +88,12 @@ impl Segment {
             path,
             file,
             length: 0,
+            first_ms: None,
             max_ms: -1,
             last_offset: base_offset - 1,
             index: Index::default(),
             dirty: true,
+            new: true,
         })
     }
 
@@ -95,16 +110,19 @@ impl Segment {
             file.set_len(image.length).map_err(Error::file(&path))?;
         }
         let (index, last_offset) = load_index(&path, &file, image.length)?;
+        let first = (image.length > 0).then(|| header_at(&path, &file, 0)).transpose()?;
         Ok(Segment {
             base_offset: image.base_offset,
             generation: image.generation(),
             path,
             file: Arc::new(file),
             length: image.length,
+            first_ms: first.map(|header| header.max_timestamp),
             max_ms: image.max_ms,
             last_offset: last_offset.unwrap_or(image.base_offset - 1),
             index,
             dirty: false,
+            new: false,
         })
     }
 
@@ -120,6 +138,16 @@ impl Segment {
     /// Name of the segment within its partition.
     pub(crate) fn name(&self) -> (i64, u32) {
         (self.base_offset, self.generation)
+    }
+
+    /// Timestamp of its first batch, or the largest there is.
+    pub(crate) fn first_ms(&self) -> i64 {
+        self.first_ms.unwrap_or(i64::MAX)
+    }
+
+    /// Whether a batch comes too long after the first one.
+    pub(crate) fn is_too_old_for(&self, batch: &BatchHeader, limits: SegmentLimits) -> bool {
+        batch.max_timestamp.saturating_sub(self.first_ms()) > limits.ms
     }
 
     pub(crate) fn last_offset(&self) -> i64 {
@@ -160,6 +188,7 @@ impl Segment {
         for (header, bytes) in batches {
             let position = self.length + joined.len() as u64;
             self.index.note(Entry { offset: header.base_offset, position, max_ms_before: self.max_ms });
+            self.first_ms.get_or_insert(header.max_timestamp);
             self.max_ms = self.max_ms.max(header.max_timestamp);
             self.last_offset = header.last_offset();
             joined.extend_from_slice(bytes);
@@ -176,6 +205,7 @@ impl Segment {
             path: self.path.clone(),
             file: self.file(),
             index: self.index.encode(),
+            new: std::mem::take(&mut self.new),
         })
     }
 
@@ -202,17 +232,24 @@ pub(crate) struct DirtySegment {
     path: PathBuf,
     file: Arc<File>,
     index: Vec<u8>,
+    new: bool,
 }
 
 impl DirtySegment {
-    /// Flushes the file and the folder that names it; the index only saves time at start and is rebuilt when damaged, so it is
-    /// not flushed.
-    pub(crate) fn flush(&self) -> Result<()> {
+    /// Flushes the file; the index only saves time at start and is rebuilt when damaged, so it is not flushed.
+    fn flush(&self) -> Result<()> {
         self.file.sync_data().map_err(Error::file(&self.path))?;
         let index = index_path(&self.path);
-        fs::write(&index, &self.index).map_err(Error::file(&index))?;
-        self.path.ancestors().skip(1).take(FOLDERS).try_for_each(flush_folder)
+        fs::write(&index, &self.index).map_err(Error::file(&index))
     }
+}
+
+/// Brings segments to the device, and the names of new ones in all folders above them.
+pub(crate) fn flush(segments: &[DirtySegment]) -> Result<()> {
+    segments.iter().try_for_each(DirtySegment::flush)?;
+    let new = segments.iter().filter(|s| s.new);
+    let folders: BTreeSet<&Path> = new.flat_map(|s| s.path.ancestors().skip(1).take(FOLDERS)).collect();
+    folders.into_iter().try_for_each(flush_folder)
 }
 
 fn index_path(log: &Path) -> PathBuf {
@@ -263,7 +300,7 @@ mod tests {
         let mut segment = Segment::create(folder.path(), 0, 0).unwrap();
         fill(&mut segment, 0, 100);
         let image = segment.image();
-        segment.take_dirty().unwrap().flush().unwrap();
+        flush(&[segment.take_dirty().unwrap()]).unwrap();
         fill(&mut segment, 100, 20);
         drop(segment);
         let segment = Segment::open(folder.path(), image).unwrap();
@@ -276,7 +313,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut segment = Segment::create(folder.path(), 0, 0).unwrap();
         fill(&mut segment, 0, 100);
-        segment.take_dirty().unwrap().flush().unwrap();
+        flush(&[segment.take_dirty().unwrap()]).unwrap();
         let (image, index, path) = (segment.image(), segment.index.clone(), index_path(&segment.path));
         for damage in [b"".as_slice(), b"nonsense"] {
             fs::write(&path, damage).unwrap();

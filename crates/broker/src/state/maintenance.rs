@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use super::Core;
-use super::settings::Rules;
 use crate::error::Result;
 use crate::journal::change::Change;
 use crate::log::cleaner::{Cleaned, Job};
@@ -25,14 +24,14 @@ pub(crate) struct Compaction {
 }
 
 impl Core {
-    /// Deletes what retention lets go, ends segments whose time has come, and finds a partition to compact.
+    /// Ends segments whose time has come, deletes what retention lets go, and finds a partition to compact.
     pub(super) fn maintain(&mut self, now_ms: i64) {
+        if let Err(error) = self.roll() {
+            self.fail(&error);
+        }
         for (place, before) in self.expired(now_ms) {
             let (number, partition) = place;
             self.record(Change::RecordsDeleted { number, partition, offset: before });
-        }
-        if let Err(error) = self.roll(now_ms) {
-            self.fail(&error);
         }
         if !self.compaction.running && self.compaction.next.is_none() && !self.checkpointing {
             self.compaction.next = self.cleanable(now_ms);
@@ -46,20 +45,18 @@ impl Core {
         for topic in self.tables.topics.values() {
             let Some(limits) = topic.rules.retention else { continue };
             for (log, index) in topic.partitions.iter().zip(0u32..) {
-                let decided = log.last_stable_offset();
-                let before = retention::delete_before(&log.pieces(), limits, decided, now_ms);
+                let before = retention::delete_before(&log.pieces(), limits, log.high_watermark, now_ms);
                 found.extend(before.filter(|b| *b > log.start_offset).map(|b| ((topic.number, index), b)));
             }
         }
         found
     }
 
-    fn roll(&mut self, now_ms: i64) -> Result<()> {
+    fn roll(&mut self) -> Result<()> {
         let most = self.config.max_segment_bytes;
         self.tables.topics.values_mut().try_for_each(|topic| {
-            let Rules { segment_ms, segment_bytes, .. } = topic.rules;
-            let bytes = segment_bytes.min(most);
-            topic.partitions.iter_mut().try_for_each(|log| log.roll_if_due(now_ms, segment_ms, bytes))
+            let limits = topic.rules.segment_limits(most);
+            topic.partitions.iter_mut().try_for_each(|log| log.roll_if_due(limits))
         })
     }
 
@@ -71,7 +68,7 @@ impl Core {
                 min_lag_ms: rules.min_lag_ms,
                 max_lag_ms: rules.max_lag_ms,
                 delete_retention_ms: rules.delete_retention_ms,
-                segment_bytes: rules.segment_bytes.min(self.config.max_segment_bytes),
+                segment_bytes: rules.segment_limits(self.config.max_segment_bytes).bytes,
                 key_bytes: self.config.compaction_key_bytes,
             };
             for (log, index) in topic.partitions.iter().zip(0u32..) {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::log::retention::Limits;
+use crate::log::segment::SegmentLimits;
 
 /// Type of a setting, by the number clients know it by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,8 +119,7 @@ pub(crate) struct Rules {
     pub(crate) append_time: bool,
     pub(crate) after_max_ms: i64,
     pub(crate) before_max_ms: i64,
-    pub(crate) segment_bytes: u64,
-    pub(crate) segment_ms: i64,
+    segment: SegmentLimits,
     pub(crate) compacted: bool,
     /// What is kept, if old records are deleted at all.
     pub(crate) retention: Option<Limits>,
@@ -147,8 +147,10 @@ impl Rules {
             append_time: text("message.timestamp.type") == "LogAppendTime",
             after_max_ms: number("message.timestamp.after.max.ms"),
             before_max_ms: number("message.timestamp.before.max.ms"),
-            segment_bytes: u64::try_from(number("segment.bytes")).unwrap_or(u64::MAX),
-            segment_ms: number("segment.ms"),
+            segment: SegmentLimits {
+                bytes: u64::try_from(number("segment.bytes")).unwrap_or(u64::MAX),
+                ms: number("segment.ms"),
+            },
             compacted: policies().any(|p| p == "compact"),
             retention: policies().any(|p| p == "delete").then_some(limits),
             min_dirty_ratio: text("min.cleanable.dirty.ratio").parse().unwrap_or(0.5),
@@ -156,6 +158,13 @@ impl Rules {
             max_lag_ms: number("max.compaction.lag.ms"),
             delete_retention_ms: number("delete.retention.ms"),
         }
+    }
+}
+
+impl Rules {
+    /// When a segment ends, within what the broker allows.
+    pub(crate) fn segment_limits(&self, most_bytes: u64) -> SegmentLimits {
+        SegmentLimits { bytes: self.segment.bytes.min(most_bytes), ..self.segment }
     }
 }
 

@@ -7,6 +7,10 @@ fn put(log: &mut Partition, producer: (i64, i16, i32), ms: i64, values: &[&[u8]]
     log.raise(log.end_offset);
 }
 
+fn up_to(bytes: u64) -> SegmentLimits {
+    SegmentLimits { bytes, ms: i64::MAX }
+}
+
 fn offsets(bytes: &Bytes) -> Vec<i64> {
     let (mut at, mut found) = (0, Vec::new());
     while at < bytes.len() {
@@ -29,7 +33,7 @@ fn batches_are_found_in_the_tail_and_in_files_alike() {
         put(&mut log, (-1, -1, -1), 1_000 + i, &[&[1; 500], &[2; 500]], false);
     }
     let in_memory: Vec<_> = (0..600).map(|o| read(&log, o, 600, 3_000)).collect();
-    log.spill(100_000).unwrap();
+    log.spill(up_to(100_000)).unwrap();
     assert!(log.segments.len() > 2 && log.tail.is_empty());
     for (offset, expected) in in_memory.iter().enumerate() {
         let found = read(&log, offset as i64, 600, 3_000);
@@ -47,7 +51,7 @@ fn a_batch_longer_than_the_window_is_read_whole() {
     put(&mut log, (-1, -1, -1), 1, &[&[1; 10]], false);
     put(&mut log, (-1, -1, -1), 1, &[&[2; 200_000]], false);
     put(&mut log, (-1, -1, -1), 1, &[&[3; 10]], false);
-    log.spill(u64::MAX).unwrap();
+    log.spill(up_to(u64::MAX)).unwrap();
     assert_eq!(read(&log, 0, 3, 10), [0]);
     assert_eq!(read(&log, 1, 3, 10), [1]);
     assert_eq!(read(&log, 2, 3, 10), [2]);
@@ -63,7 +67,7 @@ fn a_partition_restored_from_its_image_is_the_same() {
     let end = marker(4, 0, false, log.end_offset, 7);
     log.append(check(&end).unwrap(), end);
     log.raise(log.end_offset);
-    log.spill(u64::MAX).unwrap();
+    log.spill(up_to(u64::MAX)).unwrap();
     let image = log.image();
     let mut again = Partition::new(folder.path());
     again.restore(image.clone()).unwrap();
@@ -79,7 +83,7 @@ fn a_time_is_found_in_files_and_tail() {
     for i in 0..200 {
         put(&mut log, (-1, -1, -1), i * 10, &[&[1; 500]], false);
         if i == 150 {
-            log.spill(30_000).unwrap();
+            log.spill(up_to(30_000)).unwrap();
         }
     }
     for (ms, expected) in [(0, 0), (5, 1), (990, 99), (1_501, 151), (1_990, 199)] {
@@ -96,7 +100,7 @@ fn deleted_records_free_whole_segments() {
     for _ in 0..100 {
         put(&mut log, (-1, -1, -1), 1, &[&[1; 500]], false);
     }
-    log.spill(10_000).unwrap();
+    log.spill(up_to(10_000)).unwrap();
     let before = log.segments.len();
     let gone = log.delete_before(50);
     assert_eq!(gone.len(), (before - log.segments.len()) * 2);
@@ -123,7 +127,7 @@ fn with_old_versions(folder: &Path) -> Partition {
         log.append(check(&bytes).unwrap(), bytes);
         log.raise(log.end_offset);
         if i % 10 == 9 {
-            log.spill(RULES.segment_bytes).unwrap();
+            log.spill(up_to(RULES.segment_bytes)).unwrap();
         }
     }
     log.take_dirty();
@@ -210,23 +214,32 @@ fn what_is_open_young_or_not_in_a_checkpoint_is_not_compacted() {
     std::mem::swap(&mut log.stability, &mut open);
     put(&mut log, (-1, -1, -1), 1, &[&[1; 4_000]], false);
     put(&mut log, (-1, -1, -1), 1, &[&[1; 4_000]], false);
-    log.spill(RULES.segment_bytes).unwrap();
+    log.spill(up_to(RULES.segment_bytes)).unwrap();
     assert!(matches!(log.cleanable(&RULES, 5_000), Cleanable::AfterCheckpoint));
 }
 
 #[test]
-fn an_active_segment_ends_when_its_time_has_come_and_another_record_follows() {
+fn a_record_long_after_a_segments_first_one_begins_another() {
     let folder = tempfile::tempdir().unwrap();
     let mut log = Partition::new(folder.path());
-    put(&mut log, (-1, -1, -1), 1, &[b"a"], false);
-    log.roll_if_due(1_000, 100, u64::MAX).unwrap();
-    log.roll_if_due(1_099, 100, u64::MAX).unwrap();
-    assert!(!log.roll);
-    log.roll_if_due(1_100, 100, u64::MAX).unwrap();
-    assert!(log.roll && log.segments.len() == 1);
-    put(&mut log, (-1, -1, -1), 2, &[b"b"], false);
-    log.spill(u64::MAX).unwrap();
-    assert_eq!(log.segments.iter().map(|s| s.base_offset).collect::<Vec<_>>(), [0, 1]);
+    let limits = SegmentLimits { bytes: u64::MAX, ms: 100 };
+    for ms in [1_000, 1_100, 900] {
+        put(&mut log, (-1, -1, -1), ms, &[b"a"], false);
+    }
+    log.roll_if_due(limits).unwrap();
+    assert!(log.segments.is_empty(), "nothing ends the segment yet");
+    for ms in [1_101, 1_200, 1_300] {
+        put(&mut log, (-1, -1, -1), ms, &[b"a"], false);
+    }
+    log.roll_if_due(limits).unwrap();
+    let bases = |log: &Partition| log.segments.iter().map(|s| s.base_offset).collect::<Vec<_>>();
+    assert_eq!(bases(&log), [0, 3, 5]);
+    let mut again = Partition::new(folder.path());
+    again.restore(log.image()).unwrap();
+    put(&mut again, (-1, -1, -1), 1_400, &[b"a"], false);
+    put(&mut again, (-1, -1, -1), 1_401, &[b"a"], false);
+    again.spill(limits).unwrap();
+    assert_eq!(bases(&again), [0, 3, 5, 7]);
 }
 
 #[test]
@@ -236,7 +249,7 @@ fn retention_of_everything_leaves_an_empty_log_that_goes_on() {
     for _ in 0..20 {
         put(&mut log, (-1, -1, -1), 1, &[&[1; 500]], false);
     }
-    log.spill(3_000).unwrap();
+    log.spill(up_to(3_000)).unwrap();
     put(&mut log, (-1, -1, -1), 1, &[b"in the tail"], false);
     let limits = super::super::retention::Limits { ms: 10, bytes: -1 };
     let before = super::super::retention::delete_before(&log.pieces(), limits, log.last_stable_offset(), 12);
@@ -245,6 +258,6 @@ fn retention_of_everything_leaves_an_empty_log_that_goes_on() {
     assert!(log.segments.is_empty() && log.tail.is_empty() && log.tail_size == 0);
     put(&mut log, (-1, -1, -1), 1, &[b"next"], false);
     assert_eq!(read(&log, 21, 22, 1_000), [21]);
-    log.spill(3_000).unwrap();
+    log.spill(up_to(3_000)).unwrap();
     assert_eq!(read(&log, 21, 22, 1_000), [21]);
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::super::cleaner::{Cleaned, Job};
 use super::super::retention::Piece;
-use super::super::segment::Segment;
+use super::super::segment::{Segment, SegmentLimits};
 use super::Partition;
 use crate::error::{Error, Result};
 
@@ -41,31 +41,26 @@ impl Partition {
             |s: &Segment| Piece { end_offset: s.last_offset() + 1, bytes: s.length(), max_ms: s.max_ms() };
         let mut pieces: Vec<Piece> = self.segments.iter().map(piece).collect();
         if let Some(newest_ms) = self.tail.iter().map(|(h, _)| h.max_timestamp).max() {
-            let active = if self.roll { None } else { pieces.pop() };
-            let (bytes, max_ms) = active.map_or((0, -1), |a| (a.bytes, a.max_ms));
+            let (bytes, max_ms) = pieces.pop().map_or((0, -1), |a| (a.bytes, a.max_ms));
             let bytes = bytes + self.tail_size as u64;
             pieces.push(Piece { end_offset: self.end_offset, bytes, max_ms: max_ms.max(newest_ms) });
         }
         pieces
     }
 
-    /// Ends the active segment if it has had records for `segment_ms`: the next batch begins another.
-    pub(crate) fn roll_if_due(&mut self, now_ms: i64, segment_ms: i64, segment_bytes: u64) -> Result<()> {
-        if self.roll || (self.segments.is_empty() && self.tail.is_empty()) {
-            return Ok(());
-        }
-        let since_ms = *self.active_since_ms.get_or_insert(now_ms);
-        if now_ms.saturating_sub(since_ms) >= segment_ms {
-            self.spill(segment_bytes)?;
-            self.roll = true;
-        }
-        Ok(())
+    /// Writes the tail, if a batch in it ends the active segment: what lies before may go then.
+    pub(crate) fn roll_if_due(&mut self, limits: SegmentLimits) -> Result<()> {
+        let Some((oldest, _)) = self.tail.front() else { return Ok(()) };
+        let (length, first_ms) =
+            self.segments.last().map_or((0, oldest.max_timestamp), |s| (s.length(), s.first_ms()));
+        let is_long = length + self.tail_size as u64 > limits.bytes;
+        let is_old = self.tail.iter().any(|(h, _)| h.max_timestamp.saturating_sub(first_ms) > limits.ms);
+        if is_long || is_old { self.spill(limits) } else { Ok(()) }
     }
 
     /// The compaction that is due, up to the active segment and to what is decided.
     pub(crate) fn cleanable(&self, rules: &CompactionRules, now_ms: i64) -> Cleanable {
-        let is_ended = self.roll && !self.tail.is_empty();
-        let ended = self.segments.len() - usize::from(!is_ended && !self.segments.is_empty());
+        let ended = self.segments.len().saturating_sub(1);
         let stable = self.last_stable_offset();
         let old_enough = |s: &&Segment| {
             let lag_ms = now_ms.saturating_sub(s.max_ms());
