@@ -108,10 +108,6 @@ impl Broker {
     /// # Errors
     /// As [`Broker::shutdown`].
     pub fn stop(mut self) -> Result<()> {
-        self.shared.request_stop();
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_timeout(Duration::from_secs(2)); // frees the port before this returns
-        }
         self.end_threads();
         self.shared.close()
     }
@@ -119,12 +115,15 @@ impl Broker {
     fn end_threads(&mut self) {
         self.shared.request_stop();
         if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
+            // Frees the port before this returns; on a thread of its own, since async code may not wait for a runtime.
+            let end = move || runtime.shutdown_timeout(Duration::from_secs(2));
+            let ended = std::thread::Builder::new().name("broker-stop".into()).spawn(end);
+            let _ = ended.map(JoinHandle::join); // without a thread the runtime was dropped with the closure
         }
         if let Some(flusher) = self.flusher.take() {
             let _ = flusher.join(); // a panic there has been reported by the thread itself
         }
-        self.shared.await_checkpoint();
+        self.shared.await_helpers();
     }
 }
 

@@ -41,6 +41,10 @@ pub struct Config {
     pub checkpoint_bytes: u64,
     /// Upper bound of a segment file, whatever the topic's `segment.bytes` says.
     pub max_segment_bytes: u64,
+    /// How often retention and compaction look for work, in milliseconds.
+    pub maintenance_interval_ms: i64,
+    /// Memory that one compaction may use for keys, in bytes; what has no room is left for the next.
+    pub compaction_key_bytes: usize,
     /// Bytes of a partition's newest batches kept in memory before they go to its segment file.
     pub tail_bytes: usize,
 }
@@ -62,6 +66,8 @@ impl Config {
             max_transaction_timeout_ms: 900_000,
             checkpoint_bytes: 64 * 1024 * 1024,
             max_segment_bytes: 64 * 1024 * 1024,
+            maintenance_interval_ms: 1_000,
+            compaction_key_bytes: 32 * 1024 * 1024,
             tail_bytes: 256 * 1024,
         }
     }

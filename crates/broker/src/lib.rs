@@ -17,7 +17,10 @@
 //! partitions and connections that wait, and recovery is one deterministic replay. Partition data also goes to segment files
 //! with a sparse index, from which old records are read; the newest batches of a partition stay in memory until then. When the
 //! journal is long enough, a **checkpoint** flushes the segments, writes the tables, and the journal is cut: memory and replay
-//! are bounded whatever the amount of data. Record batches are opaque bytes; only their headers are read and stamped.
+//! are bounded whatever the amount of data. Record batches are kept as they came; only their headers are stamped.
+//!
+//! **Retention** drops whole segments, **compaction** writes a partition's older segments anew beside themselves; both are
+//! changes in the journal like any other, and the files go when no checkpoint names them any more.
 //!
 //! Groups, transactions and sequence checks are pure state machines (time is an argument) with table tests.
 //!
@@ -59,13 +62,13 @@
 //! As in Apache Kafka 4, Produce is listed from version 0, since old librdkafka compresses only then, and refused below 3.
 //!
 //! # Known differences from Apache Kafka
-//! - Retention and compaction are stored and described, not carried out; records go by DeleteRecords and DeleteTopics.
+//! - Retention and compaction look for work once a second ([`Config::maintenance_interval_ms`]), not every five minutes and 15 s.
+//!   Compaction of a partition waits for a checkpoint, packs nothing again that it took from a compressed batch, and drops a
+//!   batch of which nothing is left, where Apache Kafka keeps an empty one.
 //! - A transaction's markers are written together with its decision: what is committed is visible at once, and a new transaction
 //!   never meets `CONCURRENT_TRANSACTIONS`. Apache Kafka does both a little later. An expired transaction is aborted at once,
 //!   not at the next look.
 //! - InitProducerId aborts the open transaction of the owner before and answers at once, without a round of retries.
-//! - Of a compressed batch only the header is known: a search by time finds its first record, and missing keys are not noticed in a
-//!   compacted topic.
 //! - No KIP-848 and share groups, no fetch sessions, no topic IDs in Fetch and Produce, no ACLs, quotas, SASL or TLS. Transactional and
 //!   producer IDs never expire, nor do offsets of empty groups.
 //! - OffsetDelete is refused for every topic while the group has members.

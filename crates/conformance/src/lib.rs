@@ -9,14 +9,16 @@
 //! At present there is none: every check passes on both.
 //!
 //! The broker under test needs: no topic creation on the side, a smallest session time-out of 6 s, an initial rebalance delay
-//! of 0, and expired transactions looked for at least once a second.
+//! of 0, and expired transactions, retention and compaction looked for at least once a second.
 
 mod client;
+mod compaction;
 mod fencing;
 mod fetch;
 mod groups;
 mod offsets;
 mod produce;
+mod retention;
 mod statics;
 mod topics;
 mod transactions;
@@ -85,6 +87,23 @@ checks! {
         watermarks_enclose_the_records,
         offsets_are_found_by_time,
         deleted_records_are_gone_and_the_rest_stays;
+    retention:
+        old_records_go_and_offsets_go_on,
+        a_reader_of_records_that_went_is_told,
+        without_retention_records_stay,
+        a_log_is_kept_to_its_size,
+        retention_does_not_wait_for_a_transaction;
+    compaction:
+        the_newest_record_of_each_key_stays_at_its_offset,
+        a_reader_at_a_record_that_went_gets_the_next_one,
+        the_active_segment_is_left_alone,
+        a_tombstone_takes_its_key_and_goes_later,
+        a_tombstone_is_seen_while_it_stays,
+        compressed_records_are_compacted,
+        aborted_records_go_and_hide_nothing,
+        nothing_behind_an_open_transaction_is_compacted,
+        young_records_are_left_alone,
+        a_topic_may_be_compacted_and_deleted_from;
     groups:
         two_members_share_the_partitions_of_all_topics_alike,
         cooperative_members_share_the_partitions,

@@ -7,11 +7,12 @@ use kafka_protocol::messages::{ProduceRequest, ProduceResponse};
 
 use super::Context;
 use crate::log::batch::{self, BatchError, BatchHeader};
+use crate::log::record::Contents;
 use crate::state::{Produced, ToAppend};
 
-type Checked<'a> = Result<(BatchHeader, &'a Bytes), ResponseError>;
+type Checked<'a> = Result<(BatchHeader, Contents, &'a Bytes), ResponseError>;
 
-/// Appends one batch per partition. Checksums are verified before the lock is taken, all appends happen under one.
+/// Appends one batch per partition. Checksums and records are looked at before the lock is taken, all appends happen under one.
 pub(crate) fn handle(context: &Context<'_>, request: &ProduceRequest) -> ProduceResponse {
     let acks_known = (-1..=1).contains(&request.acks);
     let checked: Vec<Vec<Checked<'_>>> = request
@@ -24,9 +25,10 @@ pub(crate) fn handle(context: &Context<'_>, request: &ProduceRequest) -> Produce
     let responses = context.with(|core| {
         let topics = request.topic_data.iter().zip(&checked).map(|(topic, checked)| {
             let partitions = topic.partition_data.iter().zip(checked).map(|(data, checked)| {
-                let result = checked.and_then(|(header, bytes)| {
+                let result = checked.and_then(|(header, contents, bytes)| {
                     let (topic, partition) = (topic.name.as_str(), data.index);
-                    core.produce(ToAppend { topic, partition, transactional_id, header, bytes }, now_ms)
+                    let batch = ToAppend { topic, partition, transactional_id, header, contents, bytes };
+                    core.produce(batch, now_ms)
                 });
                 response(data.index, result)
             });
@@ -55,7 +57,10 @@ fn check(records: Option<&Bytes>, acks_known: bool) -> Checked<'_> {
         BatchError::Fields => ResponseError::InvalidRecord,
     })?;
     // Requests carry exactly one batch per partition.
-    if header.size == bytes.len() { Ok((header, bytes)) } else { Err(ResponseError::InvalidRecord) }
+    if header.size != bytes.len() {
+        return Err(ResponseError::InvalidRecord);
+    }
+    Ok((header, Contents::of(bytes, &header), bytes))
 }
 
 fn response(index: i32, result: Result<Produced, ResponseError>) -> PartitionProduceResponse {

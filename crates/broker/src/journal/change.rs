@@ -6,6 +6,7 @@ use minicbor::{Decode, Encode};
 
 use crate::group::image::GroupImage;
 use crate::group::offsets::Committed;
+use crate::log::cleaner::Cleaned;
 use crate::log::partition::PartitionImage;
 use crate::txn::Transaction;
 
@@ -129,6 +130,16 @@ pub(crate) enum Change {
         partition: u32,
         #[n(2)]
         image: PartitionImage,
+    },
+    /// Segments of a partition were compacted.
+    #[n(14)]
+    Compacted {
+        #[n(0)]
+        number: u64,
+        #[n(1)]
+        partition: u32,
+        #[n(2)]
+        cleaned: Cleaned,
     },
 }
 

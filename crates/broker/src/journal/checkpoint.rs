@@ -9,7 +9,7 @@ use super::files;
 use super::frame::{self, Kind};
 use crate::error::{Error, Result};
 use crate::failpoint;
-use crate::log::segment::DirtySegment;
+use crate::log::segment::{self, DirtySegment};
 
 /// What has to be done outside the lock to complete a checkpoint.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ impl Checkpoint {
     /// Flushes the segments, then the state, then removes what is superfluous. A crash in between leaves the checkpoint
     /// before this one and all journals since in force.
     pub(crate) fn complete(self) -> Result<()> {
-        self.dirty.iter().try_for_each(DirtySegment::flush)?;
+        segment::flush(&self.dirty)?;
         let path = files::checkpoint(&self.folder, self.number);
         let draft = path.with_extension("draft");
         let mut file = File::create(&draft).map_err(Error::file(&draft))?;

@@ -8,11 +8,15 @@ pub(crate) const HEADER: usize = 61;
 const PREFIX: usize = 12;
 const CRC_AT: usize = 17;
 const ATTRIBUTES_AT: usize = 21;
+const BASE_TIMESTAMP_AT: usize = 27;
 const MAX_TIMESTAMP_AT: usize = 35;
+const RECORDS_AT: usize = 57;
 
+const CODEC: i16 = 0x07;
 const TIMESTAMP_TYPE: i16 = 0x08;
 const TRANSACTIONAL: i16 = 0x10;
 const CONTROL: i16 = 0x20;
+const DELETE_HORIZON: i16 = 0x40;
 
 /// The header's fields, without the ones that nobody reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,8 +91,15 @@ impl BatchHeader {
         self.attributes & CONTROL != 0
     }
 
-    pub(crate) fn is_compressed(&self) -> bool {
-        self.attributes & 0x07 != 0
+    /// The compression's number; 0 for none.
+    pub(crate) fn codec(&self) -> i16 {
+        self.attributes & CODEC
+    }
+
+    /// When tombstones and markers of this batch may go; compaction sets it where it first meets them, in the place of the base
+    /// timestamp (KIP-534).
+    pub(crate) fn delete_horizon_ms(&self) -> Option<i64> {
+        (self.attributes & DELETE_HORIZON != 0).then_some(self.base_timestamp)
     }
 
     pub(crate) fn has_append_time(&self) -> bool {
@@ -141,6 +152,25 @@ fn seal(batch: &mut [u8]) {
     (&mut batch[CRC_AT..]).put_u32(sum);
 }
 
+/// The batch of `header` with these records instead: same offsets and producer, not compressed; with a delete horizon in the
+/// place of the base timestamp if one is given.
+pub(crate) fn rewritten(batch: &[u8], records: &[u8], count: i32, horizon_ms: Option<i64>) -> Bytes {
+    let mut copy = BytesMut::with_capacity(HEADER + records.len());
+    copy.put_slice(&batch[..HEADER]);
+    copy.put_slice(records);
+    let length = i32::try_from(copy.len() - PREFIX).expect("records unpack to far less than 2 GiB");
+    (&mut copy[8..12]).put_i32(length);
+    let mut attributes = (&copy[ATTRIBUTES_AT..]).get_i16() & !CODEC;
+    if let Some(horizon_ms) = horizon_ms {
+        attributes |= DELETE_HORIZON;
+        (&mut copy[BASE_TIMESTAMP_AT..]).put_i64(horizon_ms);
+    }
+    (&mut copy[ATTRIBUTES_AT..]).put_i16(attributes);
+    (&mut copy[RECORDS_AT..]).put_i32(count);
+    seal(&mut copy);
+    copy.freeze()
+}
+
 /// The control batch that ends a transaction in one partition.
 pub(crate) fn marker(
     producer_id: i64,
@@ -190,15 +220,35 @@ pub(crate) mod tests {
         values: &[&[u8]],
         transactional: bool,
     ) -> Bytes {
+        let records: Vec<_> = values.iter().map(|value| (None, Some(*value))).collect();
+        of(producer, timestamp, &records, transactional)
+    }
+
+    /// The same with keys, and `None` for a tombstone.
+    pub(crate) fn keyed(
+        producer: (i64, i16, i32),
+        timestamp: i64,
+        pairs: &[(&str, Option<&str>)],
+        transactional: bool,
+    ) -> Bytes {
+        let records: Vec<_> =
+            pairs.iter().map(|(key, value)| (Some(key.as_bytes()), value.map(str::as_bytes))).collect();
+        of(producer, timestamp, &records, transactional)
+    }
+
+    type KeyValue<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
+
+    fn of(producer: (i64, i16, i32), timestamp: i64, records: &[KeyValue<'_>], transactional: bool) -> Bytes {
         let mut body = BytesMut::new();
-        for (i, value) in values.iter().enumerate() {
+        for (i, (key, value)) in records.iter().enumerate() {
             let mut record = BytesMut::new();
             record.put_u8(0);
             record.put_u8(0);
             put_varint(&mut record, i as i64);
-            put_varint(&mut record, -1);
-            put_varint(&mut record, value.len() as i64);
-            record.put_slice(value);
+            for part in [key, value] {
+                put_varint(&mut record, part.map_or(-1, |p| p.len() as i64));
+                record.put_slice(part.unwrap_or_default());
+            }
             record.put_u8(0);
             put_varint(&mut body, record.len() as i64);
             body.put_slice(&record);
@@ -210,13 +260,13 @@ pub(crate) mod tests {
         out.put_i8(2);
         out.put_u32(0);
         out.put_i16(if transactional { TRANSACTIONAL } else { 0 });
-        out.put_i32(values.len() as i32 - 1);
+        out.put_i32(records.len() as i32 - 1);
         out.put_i64(timestamp);
         out.put_i64(timestamp);
         out.put_i64(producer.0);
         out.put_i16(producer.1);
         out.put_i32(producer.2);
-        out.put_i32(values.len() as i32);
+        out.put_i32(records.len() as i32);
         out.put_slice(&body);
         seal(&mut out);
         out.freeze()
@@ -237,7 +287,7 @@ pub(crate) mod tests {
         let header = check(&bytes).unwrap();
         assert_eq!((header.size, header.records, header.last_offset_delta), (bytes.len(), 2, 1));
         assert_eq!((header.producer_id, header.producer_epoch, header.base_sequence), (7, 1, 5));
-        assert!(header.is_transactional() && !header.is_control() && !header.is_compressed());
+        assert!(header.is_transactional() && !header.is_control() && header.codec() == 0);
     }
 
     #[test]

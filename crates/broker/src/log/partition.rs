@@ -13,9 +13,13 @@ use super::batch::BatchHeader;
 use super::producer::{self, ProducerState, Verdict};
 use super::read::{ReadPlan, Source, TimeSearch};
 use super::record;
-use super::segment::{DirtySegment, Segment, SegmentImage};
+use super::segment::{DirtySegment, Segment, SegmentImage, SegmentLimits};
 use super::stability::Stability;
 use crate::error::Result;
+
+mod upkeep;
+
+pub(crate) use upkeep::{Cleanable, CompactionRules};
 
 /// What a checkpoint remembers of a partition.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -30,6 +34,8 @@ pub(crate) struct PartitionImage {
     producers: BTreeMap<i64, ProducerState>,
     #[n(4)]
     stability: Stability,
+    #[n(5)]
+    cleaned_until: Option<i64>,
 }
 
 /// A partition's log.
@@ -39,6 +45,8 @@ pub(crate) struct Partition {
     segments: Vec<Segment>,
     tail: VecDeque<(BatchHeader, Bytes)>,
     tail_size: usize,
+    /// Offsets below were compacted.
+    cleaned_until: i64,
     pub(crate) start_offset: i64,
     pub(crate) end_offset: i64,
     /// Offsets below are durable as the flush level says, and may be read.
@@ -55,6 +63,7 @@ impl Partition {
             segments: Vec::new(),
             tail: VecDeque::new(),
             tail_size: 0,
+            cleaned_until: 0,
             start_offset: 0,
             end_offset: 0,
             high_watermark: 0,
@@ -72,6 +81,7 @@ impl Partition {
         self.end_offset = image.end_offset;
         self.producers = image.producers;
         self.stability = image.stability;
+        self.cleaned_until = image.cleaned_until.unwrap_or(0);
         self.raise(self.end_offset);
         Ok(())
     }
@@ -84,6 +94,7 @@ impl Partition {
             segments: self.segments.iter().map(Segment::image).collect(),
             producers: self.producers.clone(),
             stability: self.stability.clone(),
+            cleaned_until: Some(self.cleaned_until),
         }
     }
 
@@ -123,18 +134,23 @@ impl Partition {
         self.tail_size
     }
 
-    /// Writes the tail to the active segment, beginning a new one where `segment_bytes` would be exceeded.
-    pub(crate) fn spill(&mut self, segment_bytes: u64) -> Result<()> {
+    /// Writes the tail to the active segment. Where it would get too long, or too old for a batch, that begins a new one.
+    pub(crate) fn spill(&mut self, limits: SegmentLimits) -> Result<()> {
         while let Some((first, _)) = self.tail.front() {
-            if self.segments.last().is_none_or(|s| s.length() >= segment_bytes) {
-                self.segments.push(Segment::create(&self.folder, first.base_offset)?);
+            if self
+                .segments
+                .last()
+                .is_none_or(|s| s.length() >= limits.bytes || s.is_too_old_for(first, limits))
+            {
+                self.segments.push(Segment::create(&self.folder, first.base_offset, 0)?);
             }
             let Some(active) = self.segments.last_mut() else { break };
-            let room = segment_bytes.saturating_sub(active.length());
+            let room = limits.bytes.saturating_sub(active.length());
+            let since = if active.length() == 0 { first.max_timestamp } else { active.first_ms() };
             let mut size = 0;
             let fits = |(header, _): &&(BatchHeader, Bytes)| {
                 size += header.size as u64;
-                size <= room
+                size <= room && header.max_timestamp.saturating_sub(since) <= limits.ms
             };
             let count = self.tail.iter().take_while(fits).count().max(1);
             let batches = self.tail.iter().take(count).map(|(h, b)| (h, b));
@@ -162,7 +178,8 @@ impl Partition {
     }
 
     pub(crate) fn last_stable_offset(&self) -> i64 {
-        self.stability.last_stable(self.high_watermark)
+        // Retention does not wait for open transactions, so the log may begin behind where one began.
+        self.stability.last_stable(self.high_watermark).max(self.start_offset)
     }
 
     pub(crate) fn aborted(&self, from: i64, until: i64) -> Vec<super::stability::Aborted> {
@@ -173,11 +190,13 @@ impl Partition {
     pub(crate) fn delete_before(&mut self, offset: i64) -> Vec<PathBuf> {
         self.start_offset = self.start_offset.max(offset);
         self.stability.trim(self.start_offset);
-        let mut gone = Vec::new();
-        while self.segments.len() > 1 && self.segments[1].base_offset <= self.start_offset {
-            gone.extend(self.segments.remove(0).paths());
+        let start = self.start_offset;
+        let gone = self.segments.partition_point(|s| s.last_offset() < start);
+        let files = self.segments.drain(..gone).flat_map(|s| s.paths()).collect();
+        while self.tail.front().is_some_and(|(header, _)| header.last_offset() < start) {
+            self.tail_size -= self.tail.pop_front().map_or(0, |(header, _)| header.size);
         }
-        gone
+        files
     }
 
     /// The segments that a checkpoint has to flush.
@@ -197,9 +216,12 @@ impl Partition {
             let wanted = self.tail.iter().skip(skip).take_while(|(h, _)| h.base_offset < limit);
             return Source::Memory(wanted.cloned().collect());
         }
-        let after = self.segments.partition_point(|s| s.base_offset <= offset);
-        let Some(segment) = after.checked_sub(1).and_then(|i| self.segments.get(i)) else {
-            return Source::Nothing;
+        // Behind a gap that compaction left, the next record there is.
+        let before = self.segments.partition_point(|s| s.last_offset() < offset);
+        let Some(segment) = self.segments.get(before) else {
+            return Source::Memory(
+                self.tail.iter().take_while(|(h, _)| h.base_offset < limit).cloned().collect(),
+            );
         };
         Source::File { file: segment.file(), position: segment.position_of(offset), end: segment.length() }
     }
@@ -246,110 +268,4 @@ impl Partition {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::batch::{check, marker, stamped, tests::batch};
-    use super::*;
-
-    fn put(log: &mut Partition, producer: (i64, i16, i32), ms: i64, values: &[&[u8]], transactional: bool) {
-        let bytes = stamped(&batch(producer, ms, values, transactional), log.end_offset, None);
-        log.append(check(&bytes).unwrap(), bytes);
-        log.raise(log.end_offset);
-    }
-
-    fn offsets(bytes: &Bytes) -> Vec<i64> {
-        let (mut at, mut found) = (0, Vec::new());
-        while at < bytes.len() {
-            let header = check(&bytes[at..]).unwrap();
-            found.push(header.base_offset);
-            at += header.size;
-        }
-        found
-    }
-
-    fn read(log: &Partition, offset: i64, limit: i64, max_bytes: usize) -> Vec<i64> {
-        offsets(&log.plan(offset, limit).run(max_bytes, true).unwrap().0)
-    }
-
-    #[test]
-    fn batches_are_found_in_the_tail_and_in_files_alike() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut log = Partition::new(folder.path());
-        for i in 0..300 {
-            put(&mut log, (-1, -1, -1), 1_000 + i, &[&[1; 500], &[2; 500]], false);
-        }
-        let in_memory: Vec<_> = (0..600).map(|o| read(&log, o, 600, 3_000)).collect();
-        log.spill(100_000).unwrap();
-        assert!(log.segments.len() > 2 && log.tail.is_empty());
-        for (offset, expected) in in_memory.iter().enumerate() {
-            let found = read(&log, offset as i64, 600, 3_000);
-            assert_eq!(found[0], expected[0], "offset {offset}");
-            assert!(found.len() <= 2 && expected.starts_with(&found));
-        }
-        assert_eq!(read(&log, 10, 600, 1), [10], "one batch even if it is larger than asked for");
-        assert_eq!(read(&log, 10, 12, 100_000), [10], "nothing from the limit on");
-    }
-
-    #[test]
-    fn a_batch_longer_than_the_window_is_read_whole() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut log = Partition::new(folder.path());
-        put(&mut log, (-1, -1, -1), 1, &[&[1; 10]], false);
-        put(&mut log, (-1, -1, -1), 1, &[&[2; 200_000]], false);
-        put(&mut log, (-1, -1, -1), 1, &[&[3; 10]], false);
-        log.spill(u64::MAX).unwrap();
-        assert_eq!(read(&log, 0, 3, 10), [0]);
-        assert_eq!(read(&log, 1, 3, 10), [1]);
-        assert_eq!(read(&log, 2, 3, 10), [2]);
-        assert_eq!(read(&log, 0, 3, 1_000_000), [0, 1, 2]);
-    }
-
-    #[test]
-    fn a_partition_restored_from_its_image_is_the_same() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut log = Partition::new(folder.path());
-        put(&mut log, (4, 0, 0), 5, &[b"a"], true);
-        put(&mut log, (5, 0, 0), 6, &[b"b", b"c"], true);
-        let end = marker(4, 0, false, log.end_offset, 7);
-        log.append(check(&end).unwrap(), end);
-        log.raise(log.end_offset);
-        log.spill(u64::MAX).unwrap();
-        let image = log.image();
-        let mut again = Partition::new(folder.path());
-        again.restore(image.clone()).unwrap();
-        assert_eq!(again.image(), image);
-        assert_eq!((again.high_watermark, again.last_stable_offset()), (4, 1));
-        assert_eq!(again.aborted(0, 10).len(), 1);
-    }
-
-    #[test]
-    fn a_time_is_found_in_files_and_tail() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut log = Partition::new(folder.path());
-        for i in 0..200 {
-            put(&mut log, (-1, -1, -1), i * 10, &[&[1; 500]], false);
-            if i == 150 {
-                log.spill(30_000).unwrap();
-            }
-        }
-        for (ms, expected) in [(0, 0), (5, 1), (990, 99), (1_501, 151), (1_990, 199)] {
-            assert_eq!(log.search(ms, 200).run().unwrap(), Some((expected, expected * 10)), "time {ms}");
-        }
-        assert_eq!(log.search(1_991, 200).run().unwrap(), None);
-        assert_eq!(log.search(1_990, 199).run().unwrap(), None, "not visible");
-    }
-
-    #[test]
-    fn deleted_records_free_whole_segments() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut log = Partition::new(folder.path());
-        for _ in 0..100 {
-            put(&mut log, (-1, -1, -1), 1, &[&[1; 500]], false);
-        }
-        log.spill(10_000).unwrap();
-        let before = log.segments.len();
-        let gone = log.delete_before(50);
-        assert_eq!(gone.len(), (before - log.segments.len()) * 2);
-        assert!(!gone.is_empty() && log.segments[0].base_offset <= 50);
-        assert_eq!(read(&log, 50, 100, 1), [50]);
-    }
-}
+mod tests;

@@ -1,8 +1,9 @@
-//! Records inside an uncompressed batch, as far as the broker has to look: lengths, keys, timestamps.
+//! Records of a batch, as far as the broker has to look: lengths, keys, timestamps.
 
-use bytes::Bytes;
+use bytes::BufMut;
 
 use super::batch::{BatchHeader, HEADER};
+use super::codec;
 
 /// One record of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,17 +12,33 @@ pub(crate) struct Record<'a> {
     pub(crate) timestamp_delta: i64,
     pub(crate) key: Option<&'a [u8]>,
     pub(crate) value: Option<&'a [u8]>,
+    /// The record as it lies in its batch, length included.
+    pub(crate) raw: &'a [u8],
+    /// What follows its timestamp.
+    behind_time: &'a [u8],
 }
 
-/// Reads the records of an uncompressed batch; `None` in the place of a record that is malformed, and nothing behind it.
+impl Record<'_> {
+    /// Appends the record with another timestamp delta.
+    pub(crate) fn write_at(&self, timestamp_delta: i64, out: &mut Vec<u8>) {
+        let mut time = Vec::with_capacity(10);
+        put_varint(&mut time, timestamp_delta);
+        put_varint(out, (1 + time.len() + self.behind_time.len()) as i64);
+        out.put_u8(0); // attributes: none are in use
+        out.extend_from_slice(&time);
+        out.extend_from_slice(self.behind_time);
+    }
+}
+
+/// Reads the records of a batch; `None` in the place of a record that is malformed, and nothing behind it.
 pub(crate) struct Records<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Records<'a> {
-    /// `batch` is one whole batch.
-    pub(crate) fn of(batch: &'a [u8]) -> Self {
-        Records { rest: batch.get(HEADER..).unwrap_or(&[]) }
+    /// `records` are the unpacked records of one batch.
+    pub(crate) fn of(records: &'a [u8]) -> Self {
+        Records { rest: records }
     }
 }
 
@@ -41,10 +58,13 @@ impl<'a> Iterator for Records<'a> {
 }
 
 fn read_record<'a>(rest: &mut &'a [u8]) -> Option<Record<'a>> {
+    let whole = *rest;
     let length = usize::try_from(varint(rest)?).ok()?;
     let mut body = take(rest, length)?;
+    let raw = &whole[..whole.len() - rest.len()];
     let _attributes = take(&mut body, 1)?;
     let timestamp_delta = varint(&mut body)?;
+    let behind_time = body;
     let offset_delta = i32::try_from(varint(&mut body)?).ok()?;
     let key = nullable(&mut body)?;
     let value = nullable(&mut body)?;
@@ -52,7 +72,7 @@ fn read_record<'a>(rest: &mut &'a [u8]) -> Option<Record<'a>> {
         nullable(&mut body)??;
         nullable(&mut body)?;
     }
-    body.is_empty().then_some(Record { offset_delta, timestamp_delta, key, value })
+    body.is_empty().then_some(Record { offset_delta, timestamp_delta, key, value, raw, behind_time })
 }
 
 fn take<'a>(rest: &mut &'a [u8], count: usize) -> Option<&'a [u8]> {
@@ -80,19 +100,44 @@ fn varint(rest: &mut &[u8]) -> Option<i64> {
     None
 }
 
-/// Whether an uncompressed batch holds exactly the records its header promises.
-pub(crate) fn is_consistent(batch: &[u8], header: &BatchHeader) -> bool {
-    let mut count = 0;
-    for record in Records::of(batch) {
-        match record {
-            Some(record) if record.offset_delta == count => count += 1,
-            _ => return false,
-        }
+fn put_varint(out: &mut Vec<u8>, value: i64) {
+    let mut zigzag = ((value << 1) ^ (value >> 63)) as u64;
+    while zigzag >= 0x80 {
+        out.put_u8((zigzag as u8 & 0x7f) | 0x80);
+        zigzag >>= 7;
     }
-    count == header.records && header.last_offset_delta == count - 1
+    out.put_u8(zigzag as u8);
 }
 
-/// Offset and timestamp of the first record at or after `timestamp`. Of a compressed batch only the header is known.
+/// What a look at a producer's records shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Contents {
+    /// The batch holds exactly the records its header promises.
+    pub(crate) consistent: bool,
+    /// A record has no key.
+    pub(crate) keyless: bool,
+}
+
+impl Contents {
+    /// Looks through a whole batch, unpacking it if need be.
+    pub(crate) fn of(batch: &[u8], header: &BatchHeader) -> Self {
+        let (mut count, mut keyless) = (0, false);
+        let broken = Contents { consistent: false, keyless };
+        let Ok(records) = codec::records(batch, header) else { return broken };
+        for record in Records::of(&records) {
+            match record {
+                Some(record) if record.offset_delta == count => {
+                    count += 1;
+                    keyless |= record.key.is_none();
+                }
+                _ => return broken,
+            }
+        }
+        Contents { consistent: count == header.records && header.last_offset_delta == count - 1, keyless }
+    }
+}
+
+/// Offset and timestamp of the first record at or after `timestamp`.
 pub(crate) fn first_at(batch: &[u8], header: &BatchHeader, timestamp: i64) -> Option<(i64, i64)> {
     if header.max_timestamp < timestamp {
         return None;
@@ -100,18 +145,16 @@ pub(crate) fn first_at(batch: &[u8], header: &BatchHeader, timestamp: i64) -> Op
     if header.has_append_time() {
         return Some((header.base_offset, header.max_timestamp));
     }
-    if header.is_compressed() {
-        return Some((header.base_offset, header.base_timestamp.max(timestamp)));
-    }
-    Records::of(batch).flatten().find_map(|record| {
+    let records = codec::records(batch, header).ok()?;
+    Records::of(&records).flatten().find_map(|record| {
         let at = header.base_timestamp.checked_add(record.timestamp_delta)?;
         (at >= timestamp).then_some((header.base_offset + i64::from(record.offset_delta), at))
     })
 }
 
 /// Whether the marker of a control batch commits; `None` if it is no transaction marker.
-pub(crate) fn marker_commits(batch: &Bytes) -> Option<bool> {
-    match Records::of(batch).next()??.key? {
+pub(crate) fn marker_commits(batch: &[u8]) -> Option<bool> {
+    match Records::of(batch.get(HEADER..)?).next()??.key? {
         [0, 0, 0, 0] => Some(false),
         [0, 0, 0, 1] => Some(true),
         _ => None,
@@ -126,9 +169,10 @@ mod tests {
     #[test]
     fn records_are_read_in_order_and_counted() {
         let bytes = batch((-1, -1, -1), 10, &[b"one", b"", b"three"], false);
-        let values: Vec<_> = Records::of(&bytes).map(|r| r.unwrap().value.unwrap().to_vec()).collect();
+        let values: Vec<_> =
+            Records::of(&bytes[HEADER..]).map(|r| r.unwrap().value.unwrap().to_vec()).collect();
         assert_eq!(values, [b"one".to_vec(), b"".to_vec(), b"three".to_vec()]);
-        assert!(is_consistent(&bytes, &check(&bytes).unwrap()));
+        assert!(Contents::of(&bytes, &check(&bytes).unwrap()).consistent);
     }
 
     #[test]
@@ -136,8 +180,10 @@ mod tests {
         let bytes = batch((-1, -1, -1), 10, &[b"one", b"two"], false);
         let mut header = check(&bytes).unwrap();
         header.records = 3;
-        assert!(!is_consistent(&bytes, &header));
-        assert!(!is_consistent(&bytes[..bytes.len() - 1], &check(&bytes).unwrap()));
+        assert!(!Contents::of(&bytes, &header).consistent);
+        let mut header = check(&bytes).unwrap();
+        header.size -= 1;
+        assert!(!Contents::of(&bytes, &header).consistent);
     }
 
     #[test]
@@ -148,7 +194,7 @@ mod tests {
                 state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
                 (state >> 33) as u8
             })
-            .take(HEADER + 50)
+            .take(50)
             .collect();
             assert!(Records::of(&bytes).count() <= 50);
         }
@@ -160,5 +206,19 @@ mod tests {
         let header = check(&bytes).unwrap();
         assert_eq!(first_at(&bytes, &header, 10), Some((0, 10)));
         assert_eq!(first_at(&bytes, &header, 11), None);
+    }
+
+    #[test]
+    fn a_record_is_written_with_another_time_and_nothing_else_changed() {
+        let bytes = batch((-1, -1, -1), 10, &[b"one"], false);
+        let old = Records::of(&bytes[HEADER..]).next().unwrap().unwrap();
+        assert_eq!(old.raw, &bytes[HEADER..]);
+        for delta in [0, -1, 1, -86_400_000, 1 << 40, i64::MIN, i64::MAX] {
+            let mut out = Vec::new();
+            old.write_at(delta, &mut out);
+            let new = Records::of(&out).next().unwrap().unwrap();
+            assert_eq!((new.timestamp_delta, new.key, new.value), (delta, old.key, old.value));
+            assert_eq!(new.raw, out);
+        }
     }
 }

@@ -64,6 +64,11 @@ impl Stability {
         self.aborted[start..].iter().filter(|a| a.first_offset < until).copied().collect()
     }
 
+    /// Forgets the aborted transactions of these markers, of which compaction has left nothing.
+    pub(crate) fn forget(&mut self, markers: &[i64]) {
+        self.aborted.retain(|a| !markers.contains(&a.last_offset));
+    }
+
     /// Forgets what lies wholly below the log's start.
     pub(crate) fn trim(&mut self, start_offset: i64) {
         self.aborted.retain(|a| a.last_offset >= start_offset);

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use kafka_protocol::error::ResponseError;
 use tokio::sync::oneshot;
 
+use super::maintenance::{Compaction, Place};
 use super::tables::Tables;
 use crate::config::{Config, Flush};
 use crate::error::{Error, Result};
@@ -17,6 +18,7 @@ use crate::journal::checkpoint::{Checkpoint, encode};
 use crate::journal::frame::Kind;
 use crate::journal::writer::Journal;
 use crate::log::batch::BatchHeader;
+use crate::log::cleaner::Job;
 
 /// A group request that waits for its answer.
 #[derive(Debug)]
@@ -45,6 +47,11 @@ pub(crate) struct Core {
     pub(super) next_token: Token,
     /// A checkpoint is on its way to the device.
     pub(crate) checkpointing: bool,
+    /// A checkpoint would free files or let compaction go on.
+    pub(crate) checkpoint_wanted: bool,
+    pub(crate) compaction: Compaction,
+    /// When retention and compaction are looked after next.
+    pub(super) maintain_at_ms: i64,
     /// The broker is to stop.
     pub(crate) stopping: bool,
     /// Why nothing can be written any more.
@@ -64,6 +71,9 @@ impl Core {
             waiting: HashMap::new(),
             next_token: 0,
             checkpointing: false,
+            checkpoint_wanted: false,
+            compaction: Compaction::default(),
+            maintain_at_ms: 0,
             stopping: false,
             failure: None,
             timer_ms: i64::MAX,
@@ -133,7 +143,15 @@ impl Core {
     }
 
     pub(crate) fn checkpoint_is_due(&self) -> bool {
-        !self.checkpointing && self.failure.is_none() && self.journal.length() >= self.config.checkpoint_bytes
+        let long = self.journal.length() >= self.config.checkpoint_bytes;
+        !self.checkpointing && self.failure.is_none() && (long || self.checkpoint_wanted)
+    }
+
+    /// The compaction to be begun now.
+    pub(crate) fn take_compaction(&mut self) -> Option<(Place, Job)> {
+        let next = self.compaction.next.take()?;
+        self.compaction.running = true;
+        Some(next)
     }
 
     /// Begins the next journal and gathers what the checkpoint before it needs.
@@ -144,7 +162,7 @@ impl Core {
         let logs = self.tables.topics.values_mut().flat_map(|t| t.partitions.iter_mut());
         let dirty = logs.flat_map(crate::log::partition::Partition::take_dirty).collect();
         self.journal.rotate()?;
-        self.checkpointing = true;
+        (self.checkpointing, self.checkpoint_wanted) = (true, false);
         Ok(Checkpoint {
             folder: self.journal.folder().to_path_buf(),
             number: self.journal.number(),

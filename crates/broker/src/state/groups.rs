@@ -126,9 +126,13 @@ impl Core {
             self.deliver(&group, out);
         }
         self.expire_transactions(now_ms);
+        if self.maintain_at_ms <= now_ms {
+            self.maintain(now_ms);
+        }
         let groups = self.tables.groups.values().filter_map(|g| g.members.next_deadline());
         let transactions = self.tables.transactions.values().filter_map(crate::txn::Transaction::deadline_ms);
-        self.timer_ms = groups.chain(transactions).min().unwrap_or(i64::MAX);
+        let next = groups.chain(transactions).min().unwrap_or(i64::MAX);
+        self.timer_ms = next.min(self.maintain_at_ms);
     }
 
     /// Commits offsets of partitions that exist; with a transaction they wait for its end.

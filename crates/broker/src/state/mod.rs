@@ -5,6 +5,7 @@
 
 pub(crate) mod core;
 pub(crate) mod groups;
+mod maintenance;
 mod produce;
 pub(crate) mod recovery;
 pub(crate) mod settings;

@@ -6,7 +6,7 @@ use super::Core;
 use super::settings::Rules;
 use crate::log::batch::{self, BatchHeader};
 use crate::log::producer::Verdict;
-use crate::log::record::{self, Records};
+use crate::log::record::Contents;
 use crate::txn;
 
 /// A checked batch on its way into a partition.
@@ -16,6 +16,7 @@ pub(crate) struct ToAppend<'a> {
     pub(crate) partition: i32,
     pub(crate) transactional_id: Option<&'a str>,
     pub(crate) header: BatchHeader,
+    pub(crate) contents: Contents,
     pub(crate) bytes: &'a [u8],
 }
 
@@ -78,13 +79,8 @@ fn check_rules(rules: &Rules, batch: &ToAppend<'_>, now_ms: i64) -> Result<(), R
         && !header.is_control()
         && (header.producer_id < 0 || (header.base_sequence >= 0 && header.producer_epoch >= 0))
         && (header.producer_id >= 0 || !header.is_transactional());
-    if !fields_agree || (!header.is_compressed() && !record::is_consistent(batch.bytes, header)) {
-        return Err(ResponseError::InvalidRecord);
-    }
-    if rules.compacted
-        && !header.is_compressed()
-        && Records::of(batch.bytes).flatten().any(|r| r.key.is_none())
-    {
+    let contents = batch.contents;
+    if !fields_agree || !contents.consistent || (rules.compacted && contents.keyless) {
         return Err(ResponseError::InvalidRecord);
     }
     let too_late = header.max_timestamp.saturating_sub(now_ms) > rules.after_max_ms;

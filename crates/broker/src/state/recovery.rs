@@ -9,6 +9,7 @@ use bytes::{Buf, Bytes};
 use uuid::Uuid;
 
 use super::Core;
+use super::maintenance::remove_unknown;
 use super::tables::{Limits, Tables};
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -34,6 +35,9 @@ pub(crate) fn open(config: &Arc<Config>, now_ms: i64) -> Result<Core> {
         log.raise(log.end_offset);
     }
     remove_unknown_topics(&tables)?;
+    for log in tables.topics.values().flat_map(|t| &t.partitions) {
+        remove_unknown(log.unknown_files(), &tables.doomed);
+    }
     let mut core = Core::new(Arc::clone(config), tables, journal);
     if core.tables.cluster_id.is_empty() {
         core.record(Change::Cluster { id: Uuid::new_v4().simple().to_string() });

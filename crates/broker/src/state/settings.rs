@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::log::retention::Limits;
+use crate::log::segment::SegmentLimits;
+
 /// Type of a setting, by the number clients know it by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i8)]
@@ -37,7 +40,7 @@ const fn choice(
     Setting { name, default, kind, allowed }
 }
 
-/// Every topic setting, with Apache Kafka's defaults. Retention and compaction are stored and shown, not yet carried out.
+/// Every topic setting, with Apache Kafka's defaults.
 pub(crate) const TOPIC: &[Setting] = &[
     choice("cleanup.policy", Type::List, "delete", &["delete", "compact"]),
     choice(
@@ -110,14 +113,21 @@ pub(crate) fn check(name: &str, value: &str) -> Result<(), String> {
 }
 
 /// What a topic's settings mean for its records.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Rules {
     pub(crate) max_message_bytes: usize,
     pub(crate) append_time: bool,
     pub(crate) after_max_ms: i64,
     pub(crate) before_max_ms: i64,
-    pub(crate) segment_bytes: u64,
+    segment: SegmentLimits,
     pub(crate) compacted: bool,
+    /// What is kept, if old records are deleted at all.
+    pub(crate) retention: Option<Limits>,
+    /// Share of bytes that are not compacted from which on compaction is worth while.
+    pub(crate) min_dirty_ratio: f64,
+    pub(crate) min_lag_ms: i64,
+    pub(crate) max_lag_ms: i64,
+    pub(crate) delete_retention_ms: i64,
 }
 
 impl Rules {
@@ -130,14 +140,31 @@ impl Rules {
                 .unwrap_or_default()
         };
         let number = |name: &str| text(name).parse::<i64>().unwrap_or(i64::MAX);
+        let policies = || text("cleanup.policy").split(',').map(str::trim);
+        let limits = Limits { ms: number("retention.ms"), bytes: number("retention.bytes") };
         Rules {
             max_message_bytes: usize::try_from(number("max.message.bytes")).unwrap_or(0),
             append_time: text("message.timestamp.type") == "LogAppendTime",
             after_max_ms: number("message.timestamp.after.max.ms"),
             before_max_ms: number("message.timestamp.before.max.ms"),
-            segment_bytes: u64::try_from(number("segment.bytes")).unwrap_or(u64::MAX),
-            compacted: text("cleanup.policy").split(',').any(|p| p.trim() == "compact"),
+            segment: SegmentLimits {
+                bytes: u64::try_from(number("segment.bytes")).unwrap_or(u64::MAX),
+                ms: number("segment.ms"),
+            },
+            compacted: policies().any(|p| p == "compact"),
+            retention: policies().any(|p| p == "delete").then_some(limits),
+            min_dirty_ratio: text("min.cleanable.dirty.ratio").parse().unwrap_or(0.5),
+            min_lag_ms: number("min.compaction.lag.ms"),
+            max_lag_ms: number("max.compaction.lag.ms"),
+            delete_retention_ms: number("delete.retention.ms"),
         }
+    }
+}
+
+impl Rules {
+    /// When a segment ends, within what the broker allows.
+    pub(crate) fn segment_limits(&self, most_bytes: u64) -> SegmentLimits {
+        SegmentLimits { bytes: self.segment.bytes.min(most_bytes), ..self.segment }
     }
 }
 

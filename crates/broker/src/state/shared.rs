@@ -6,10 +6,12 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, watch};
 
 use super::Core;
+use super::maintenance::Place;
 use crate::clock::Clock;
 use crate::config::{Config, Flush};
 use crate::failpoint;
 use crate::journal::checkpoint::Checkpoint;
+use crate::log::cleaner::Job;
 
 /// What all connections share.
 #[derive(Debug)]
@@ -63,7 +65,7 @@ impl Shared {
         }
         if core.failure.is_some() {
             self.reached.send_replace(u64::MAX); // whoever waits for an acknowledgement never gets one
-        } else if core.checkpoint_is_due() {
+        } else if core.checkpoint_is_due() || core.compaction.next.is_some() {
             self.work.notify_all();
         }
         if core.timer_ms < timer_ms {
@@ -103,10 +105,10 @@ impl Shared {
         (core.flushes + self.flushes.load(Ordering::Relaxed), core.journal.end())
     }
 
-    /// Waits until no checkpoint is on its way: the folder may have another owner afterwards.
-    pub(crate) fn await_checkpoint(&self) {
+    /// Waits until neither checkpoint nor compaction is on its way: the folder may have another owner afterwards.
+    pub(crate) fn await_helpers(&self) {
         let mut core = self.lock();
-        while core.checkpointing {
+        while core.checkpointing || core.compaction.running {
             core = self.work.wait(core).unwrap_or_else(PoisonError::into_inner);
         }
     }
@@ -128,6 +130,7 @@ impl Shared {
 enum Work {
     Flush(crate::journal::writer::Piece),
     Checkpoint(Checkpoint),
+    Compact(Place, Job),
     Stop,
 }
 
@@ -138,6 +141,7 @@ pub(crate) fn run_flusher(shared: &Arc<Shared>) {
         match next_work(shared, &mut spare) {
             Work::Stop => return,
             Work::Checkpoint(checkpoint) => run_checkpoint(shared, checkpoint),
+            Work::Compact(place, job) => run_compaction(shared, place, job),
             Work::Flush(piece) => {
                 failpoint::reach(failpoint::JOURNAL_BEFORE_FLUSH);
                 let result = piece.write(true);
@@ -170,6 +174,8 @@ fn next_work(shared: &Arc<Shared>, spare: &mut Vec<u8>) -> Work {
             return Work::Flush(core.journal.take(std::mem::take(spare)));
         } else if core.stopping {
             return Work::Stop;
+        } else if let Some((place, job)) = core.take_compaction() {
+            return Work::Compact(place, job);
         } else if core.checkpoint_is_due() {
             match core.begin_checkpoint() {
                 Ok(checkpoint) => {
@@ -211,7 +217,20 @@ fn run_checkpoint(shared: &Arc<Shared>, checkpoint: Checkpoint) {
     }
 }
 
-/// The timekeeper's task: sessions, rebalances and transactions end when their time has come.
+/// Compacts a partition beside the flusher.
+fn run_compaction(shared: &Arc<Shared>, place: Place, job: Job) {
+    let for_thread = Arc::clone(shared);
+    let compact = move || {
+        let result = job.run();
+        for_thread.with(|core| core.compacted(place, result));
+        for_thread.work.notify_all();
+    };
+    if let Err(error) = std::thread::Builder::new().name("broker-compaction".into()).spawn(compact) {
+        shared.with(|core| core.compacted(place, Err(crate::error::Error::Threads(error))));
+    }
+}
+
+/// The timekeeper's task: sessions, rebalances and transactions end when their time has come; old records go.
 pub(crate) async fn run_timekeeper(shared: Arc<Shared>) {
     loop {
         let (at_ms, _) = shared.with(|core| core.timer_ms);

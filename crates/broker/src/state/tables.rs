@@ -151,6 +151,12 @@ impl Tables {
                     log.restore(image)?;
                 }
             }
+            Change::Compacted { number, partition, cleaned } => {
+                let index = partition as usize;
+                if let Some(log) = self.topics.get_mut(&number).and_then(|t| t.partitions.get_mut(index)) {
+                    self.doomed.extend(log.take(&cleaned)?);
+                }
+            }
             Change::ProducerIds { next } => self.next_producer_id = next,
             Change::Transaction { id, state } => {
                 self.transactions.insert(id, state);
@@ -223,17 +229,17 @@ impl Tables {
     ) -> Result<()> {
         let limits = self.limits;
         let Some(topic) = self.topics.get_mut(&number) else { return Ok(()) };
-        let segment_bytes = topic.rules.segment_bytes.min(limits.max_segment_bytes);
+        let segment = topic.rules.segment_limits(limits.max_segment_bytes);
         let Some(log) = topic.partitions.get_mut(partition as usize) else { return Ok(()) };
         log.append(header, batch);
-        if log.tail_size() >= limits.tail_bytes { log.spill(segment_bytes) } else { Ok(()) }
+        if log.tail_size() >= limits.tail_bytes { log.spill(segment) } else { Ok(()) }
     }
 
     /// Writes every partition's tail to its segment.
     pub(crate) fn spill_all(&mut self) -> Result<()> {
         for topic in self.topics.values_mut() {
-            let segment_bytes = topic.rules.segment_bytes.min(self.limits.max_segment_bytes);
-            topic.partitions.iter_mut().try_for_each(|log| log.spill(segment_bytes))?;
+            let segment = topic.rules.segment_limits(self.limits.max_segment_bytes);
+            topic.partitions.iter_mut().try_for_each(|log| log.spill(segment))?;
         }
         Ok(())
     }

@@ -26,6 +26,7 @@ fn serve(data: &str) -> Result<()> {
     let mut config = Config::new(std::env::var(LISTEN)?.parse()?, data);
     config.flush = if std::env::var(FLUSH_OS).is_ok() { Flush::Os } else { Flush::Commit };
     config.checkpoint_bytes = std::env::var(CHECKPOINT)?.parse()?;
+    config.maintenance_interval_ms = 200; // so that kills hit retention and compaction too
     let broker = Broker::start(config)?;
     println!("{}", broker.bootstrap());
     // Ends with the process that started it, however that ends.

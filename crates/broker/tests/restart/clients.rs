@@ -24,8 +24,18 @@ pub(crate) fn config(bootstrap: &str) -> ClientConfig {
 }
 
 pub(crate) fn create_topic(bootstrap: &str, name: &str, partitions: i32) -> Result<()> {
+    create_topic_with(bootstrap, name, partitions, &[])
+}
+
+pub(crate) fn create_topic_with(
+    bootstrap: &str,
+    name: &str,
+    partitions: i32,
+    settings: &[(&str, &str)],
+) -> Result<()> {
     let admin: AdminClient<DefaultClientContext> = config(bootstrap).create()?;
     let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+    let topic = settings.iter().fold(topic, |topic, (name, value)| topic.set(name, value));
     let options = AdminOptions::new().request_timeout(Some(SOON));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let created = runtime.block_on(admin.create_topics(&[topic], &options))?;
@@ -55,6 +65,10 @@ pub(crate) fn put(producer: &Sender, topic: &str, partition: i32, value: &str) -
     producer
         .send(BaseRecord::<str, str>::to(topic).partition(partition).payload(value))
         .map_err(|(error, _)| error)
+}
+
+pub(crate) fn put_keyed(producer: &Sender, topic: &str, key: &str, value: &str) -> Result<(), KafkaError> {
+    producer.send(BaseRecord::to(topic).partition(0).key(key).payload(value)).map_err(|(error, _)| error)
 }
 
 /// Waits until nothing is in flight.

@@ -1,6 +1,6 @@
 //! Transactional and idempotent load while the broker is killed again and again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -13,11 +13,16 @@ use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, T
 
 use crate::child::{Process, Setup};
 use crate::clients::{
-    committed, config, create_topic, drain, put, read, reader, send_offset, transactional, values,
+    committed, config, create_topic, create_topic_with, drain, put, put_keyed, read, reader, send_offset,
+    transactional, values,
 };
 
 const KILLS: usize = 5;
 const LANES: usize = 3;
+/// Keys of each lane in the compacted topic.
+const KEYS: i64 = 5;
+const COMPACTED: [(&str, &str); 3] =
+    [("cleanup.policy", "compact"), ("segment.bytes", "4000"), ("min.cleanable.dirty.ratio", "0.001")];
 
 /// What a lane knows of its transactions.
 #[derive(Debug, Default)]
@@ -38,6 +43,7 @@ pub(crate) fn killed_under_load(flush: Flush) -> Result<()> {
     create_topic(&bootstrap, "in", 1)?;
     create_topic(&bootstrap, "out", 2)?;
     create_topic(&bootstrap, "plain", 1)?;
+    create_topic_with(&bootstrap, "newest", 1, &COMPACTED)?;
     let stop = AtomicBool::new(false);
     let done: [AtomicUsize; LANES] = Default::default();
     let (ledgers, acknowledged) = std::thread::scope(|scope| -> Result<_> {
@@ -53,6 +59,7 @@ pub(crate) fn killed_under_load(flush: Flush) -> Result<()> {
         Ok((ledgers?, plain.join().expect("the plain producer panicked")?))
     })?;
     verify_lanes(&bootstrap, &ledgers)?;
+    verify_compacted(&bootstrap, &ledgers)?;
     verify_plain(&bootstrap, &acknowledged)
 }
 
@@ -60,7 +67,7 @@ pub(crate) fn killed_under_load(flush: Flush) -> Result<()> {
 fn kill_while_busy(broker: &mut Process, done: &[AtomicUsize]) -> Result<()> {
     let ended = || -> Vec<usize> { done.iter().map(|lane| lane.load(Ordering::SeqCst)).collect() };
     for kill in 0..KILLS {
-        let (before, deadline) = (ended(), Instant::now() + Duration::from_secs(30));
+        let (before, deadline) = (ended(), Instant::now() + Duration::from_secs(120));
         while ended().iter().zip(&before).any(|(now, before)| *now < before + 10) {
             ensure!(Instant::now() < deadline, "no progress before kill {kill}: {before:?}, {:?}", ended());
             std::thread::sleep(Duration::from_millis(1));
@@ -81,6 +88,7 @@ fn lane(bootstrap: &str, number: usize, stop: &AtomicBool, done: &AtomicUsize) -
             producer.begin_transaction()?;
             put(&producer, "out", 0, &name)?;
             put(&producer, "out", 1, &name)?;
+            put_keyed(&producer, "newest", &key(number, count), &name)?;
             drain(&producer)?;
             send_offset(&producer, &group, "in", count)?;
             if commit {
@@ -130,6 +138,44 @@ fn verify_lanes(bootstrap: &str, ledgers: &[Ledger]) -> Result<()> {
         ensure!(good, "lane {number}: offset {offset}, last committed {}", ledger.last_offset);
     }
     Ok(())
+}
+
+fn key(lane: usize, count: i64) -> String {
+    format!("{lane}/{}", count % KEYS)
+}
+
+/// Of each key the newest committed value is there, unless one of unknown fate is newer; and older ones have gone.
+fn verify_compacted(bootstrap: &str, ledgers: &[Ledger]) -> Result<()> {
+    let committed: usize = ledgers.iter().map(|l| l.committed.len()).sum();
+    let deadline = Instant::now() + crate::clients::SOON;
+    let found = loop {
+        let found = read(bootstrap, "newest", 0, "read_committed")?;
+        if found.len() < committed {
+            break found;
+        }
+        ensure!(Instant::now() < deadline, "{committed} committed, {} left: no compaction", found.len());
+    };
+    let mut newest = BTreeMap::new();
+    for message in &found {
+        let text = |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
+        let (key, value) = (text(message.key()), text(message.payload()));
+        let leaked = ledgers.iter().any(|l| l.aborted.contains(&value));
+        ensure!(!leaked, "aborted and seen: {key}: {value}");
+        newest.insert(key, count_of(&value));
+    }
+    for (lane, ledger) in ledgers.iter().enumerate() {
+        for name in &ledger.committed {
+            let (key, count) = (key(lane, count_of(name)), count_of(name));
+            let kept = newest.get(&key).copied().unwrap_or(-1);
+            ensure!(kept >= count, "{key}: {count} was committed, the newest there is {kept}");
+        }
+    }
+    Ok(())
+}
+
+/// The number of a transaction, from its name.
+fn count_of(name: &str) -> i64 {
+    name.split_once('-').and_then(|(_, count)| count.parse().ok()).unwrap_or(-1)
 }
 
 #[derive(Default)]
