@@ -13,6 +13,7 @@ use quadrille_events::Codecs;
 use quadrille_kafka::Settings;
 use quadrille_kafka::publish::Publisher;
 use quadrille_kafka::tail::Tail;
+use quadrille_provision::How;
 use quadrille_schema::{Codec, RegistryConfig, Schemas};
 use quadrille_topology::Mesh;
 use quadrille_topology::lower;
@@ -70,10 +71,11 @@ impl Session {
         for name in ["logs", "stores"] {
             std::fs::create_dir_all(folder.join(name))?;
         }
-        let replication = if servers.are_embedded() { 1 } else { -1 };
+        let how = How::new(if servers.are_embedded() { 1 } else { -1 });
         let (cluster, applied) = (settings.clone(), mesh.clone());
-        tokio::task::spawn_blocking(move || quadrille_provision::apply(&cluster, &applied, replication))
+        let report = tokio::task::spawn_blocking(move || quadrille_provision::apply(&cluster, &applied, how))
             .await??;
+        report.warnings.iter().for_each(|warning| eprintln!("quadrille: warning: {warning}"));
         let registry =
             RegistryConfig { auto_register: true, ..RegistryConfig::new(servers.registry.clone()) };
         let schemas = Schemas::new(registry)?;
