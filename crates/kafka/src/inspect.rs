@@ -61,11 +61,9 @@ impl Inspector {
             .map_err(Error::client(format!("asking for topic {topic}")))?;
         let found = metadata.topics().iter().find(|t| t.name() == topic);
         match found.and_then(|t| t.error()).map(RDKafkaErrorCode::from) {
-            // Whoever may not see a topic must not take it for missing.
-            Some(code @ RDKafkaErrorCode::TopicAuthorizationFailed) => {
-                Err(Error::Topic(format!("topic {topic}: {code}")))
-            }
-            Some(_) => Ok(None),
+            Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => Ok(None),
+            // A topic that somebody may not see, for one, must not be taken for missing.
+            Some(code) => Err(Error::Topic(format!("topic {topic}: {code}"))),
             None => Ok(found.map(|t| t.partitions().len() as u32).filter(|count| *count > 0)),
         }
     }
