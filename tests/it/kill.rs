@@ -20,6 +20,7 @@ use quadrille_audit::stores::Stores;
 use quadrille_audit::{ConcurrentReader, Counters, Expectations, Rules, report};
 use quadrille_kafka::Settings;
 use quadrille_kafka::publish::{Outgoing, Publisher};
+use quadrille_provision::How;
 use quadrille_schema::{RegistryConfig, Schemas};
 use quadrille_tests::fleet::{self, Fleet, Members};
 use quadrille_tests::folders::run_dir;
@@ -144,7 +145,7 @@ impl Shop {
         let topology = Path::new(env!("CARGO_MANIFEST_DIR")).join("../topology/order.yaml");
         let mesh = quadrille_host::topology::load(&topology)?;
         let settings = Settings::new(cluster.bootstrap(), [])?;
-        quadrille_provision::apply(&settings, &mesh, 1)?;
+        quadrille_provision::apply(&settings, &mesh, How::new(1))?;
         let registry = RegistryConfig { auto_register: true, ..RegistryConfig::new(cluster.registry_url()) };
         let (stores, failpoints) = (folder.join("stores"), folder.join("failpoints"));
         std::fs::create_dir_all(&failpoints)?;

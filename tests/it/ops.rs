@@ -1,6 +1,7 @@
 //! What operators do: `quadrille apply`, `topics` and `sagas`, run as the program that they run.
 
 mod apply;
+mod definition;
 mod sagas;
 mod topics;
 
@@ -15,7 +16,8 @@ use quadrille_topology::{Mesh, topology};
 use serde_json::Value as Json;
 
 pub(crate) fn promises() -> Vec<Promise> {
-    [apply::promises(), topics::promises(), sagas::promises()].into_iter().flatten().collect()
+    let all = [apply::promises(), definition::promises(), topics::promises(), sagas::promises()];
+    all.into_iter().flatten().collect()
 }
 
 /// `quadrille` against the servers of a promise.

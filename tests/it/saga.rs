@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use quadrille_coordinator::{Coordinator, CoordinatorConfig, CoordinatorSpec};
 use quadrille_kafka::Settings;
+use quadrille_provision::How;
 use quadrille_runtime::handler::BoxFuture;
 use quadrille_runtime::{Call, Handler, HandlerError, Reply, Service, ServiceConfig};
 use quadrille_schema::{RegistryConfig, Schemas};
@@ -123,10 +124,13 @@ impl Shop<'_> {
         let mut settings = Settings::new(cluster.bootstrap(), [])?;
         settings.session_timeout = Duration::from_secs(6);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-        let report = quadrille_provision::apply(&settings, &mesh, 1)?;
-        ensure!(report.created.len() == report.topics, "{report:?}");
-        let again = quadrille_provision::apply(&settings, &mesh, 1)?;
-        ensure!(again.created.is_empty() && again.positions == 0, "a second time changes nothing: {again:?}");
+        let report = quadrille_provision::apply(&settings, &mesh, How::new(1))?;
+        ensure!(report.created.len() == report.topics && report.activated, "{report:?}");
+        let again = quadrille_provision::apply(&settings, &mesh, How::new(1))?;
+        ensure!(
+            again.created.is_empty() && again.positions == 0 && !again.activated && again.warnings.is_empty(),
+            "a second time changes nothing: {again:?}"
+        );
         Ok(Shop {
             cluster,
             names: Names::new(&mesh.name),

@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use quadrille_provision::How;
 use quadrille_tests::fleet::{Fleet, Members};
 use quadrille_tests::folders::{program, run_dir};
 use quadrille_tests::process::{Process, run_to_end, tail};
@@ -167,7 +168,11 @@ fn brokers_that_are_not_there_are_said(cluster: &Cluster) -> Result<()> {
 
 fn a_registry_that_is_not_there_is_said(cluster: &Cluster) -> Result<()> {
     let shop = shop(cluster)?;
-    quadrille_provision::apply(&quadrille_kafka::Settings::new(cluster.bootstrap(), [])?, &shop.mesh, 1)?;
+    quadrille_provision::apply(
+        &quadrille_kafka::Settings::new(cluster.bootstrap(), [])?,
+        &shop.mesh,
+        How::new(1),
+    )?;
     let registry = format!("http://{NOBODY}");
     let servers = Servers { bootstrap: cluster.bootstrap(), registry: &registry, settings: Vec::new() };
     let words = ["schema registry", &registry, "can't be reached", "Connection refused", "--schema-registry"];
@@ -176,7 +181,11 @@ fn a_registry_that_is_not_there_is_said(cluster: &Cluster) -> Result<()> {
 
 fn topics_with_another_number_of_partitions_are_said(cluster: &Cluster) -> Result<()> {
     let shop = shop(cluster)?;
-    quadrille_provision::apply(&quadrille_kafka::Settings::new(cluster.bootstrap(), [])?, &shop.mesh, 1)?;
+    quadrille_provision::apply(
+        &quadrille_kafka::Settings::new(cluster.bootstrap(), [])?,
+        &shop.mesh,
+        How::new(1),
+    )?;
     let text = fs::read_to_string(&shop.file)?;
     let other = text.replace("    partitioner: unknown", "    partitions: 6");
     ensure!(other != text, "the file has changed");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quadrille_kafka::restore::Restorer;
-use quadrille_kafka::{Error, Settings, connect, topics};
+use quadrille_kafka::{Error, Settings, start};
 use quadrille_runtime::processor::{Processor, ProcessorConfig, Running};
 use quadrille_schema::{SchemaSource, Schemas};
 use quadrille_types::outcome::SCHEMA;
@@ -15,9 +15,6 @@ use tokio::sync::watch;
 use crate::fold::Fold;
 use crate::ingest::Ingest;
 use crate::spec::CoordinatorSpec;
-
-/// How long a start waits for Kafka to answer.
-const START: Duration = Duration::from_secs(10);
 
 /// Group and service name of the fold.
 pub const COORDINATOR: &str = "coordinator";
@@ -45,10 +42,9 @@ impl Coordinator {
     /// Starts both parts. Blocks until Kafka and the registry have answered; refuses to start otherwise. Call it outside
     /// of async tasks.
     pub fn start(config: CoordinatorConfig, tokio: &tokio::runtime::Handle) -> Result<Self, Error> {
-        connect::check(&config.settings, START)?;
         let spec = Arc::new(config.spec);
-        let needed = needed_topics(&spec);
-        topics::check(&config.settings, needed.iter().map(|(name, count)| (name.as_str(), *count)), START)?;
+        start::admit(&config.settings, &spec.names, &spec.definition)?;
+        start::topics(&config.settings, &spec.names, &needed_topics(&spec))?;
         let subject = format!("{}-quadrille.SagaOutcome", spec.names.outcomes());
         let outcomes = tokio
             .block_on(config.schemas.register(&subject, &SchemaSource::new(SCHEMA)))

@@ -14,6 +14,7 @@ use quadrille_host::options::{PREFIX, as_variables};
 use quadrille_kafka::publish::Publisher;
 use quadrille_kafka::tail::Tail;
 use quadrille_kafka::{Settings, connect};
+use quadrille_provision::{How, Report};
 use quadrille_schema::{Codec, RegistryConfig, Schemas};
 use quadrille_topology::Mesh;
 use quadrille_topology::lower;
@@ -82,11 +83,11 @@ impl Session {
         for name in ["logs", "stores"] {
             std::fs::create_dir_all(folder.join(name))?;
         }
-        let replication = if servers.are_embedded() { 1 } else { -1 };
+        let how = How::new(if servers.are_embedded() { 1 } else { -1 });
         let (cluster, needing) = (settings.clone(), mesh.clone());
-        let ready =
-            tokio::task::spawn_blocking(move || make_ready(&cluster, &needing, replication, publishes));
-        ready.await??;
+        let report =
+            tokio::task::spawn_blocking(move || make_ready(&cluster, &needing, how, publishes)).await??;
+        report.warnings.iter().for_each(|warning| eprintln!("quadrille: warning: {warning}"));
         let registry =
             RegistryConfig { auto_register: true, ..RegistryConfig::new(servers.registry.clone()) };
         let schemas = Schemas::new(registry)?;
@@ -288,13 +289,12 @@ impl Audited {
 }
 
 /// Creates what `mesh` needs on the cluster. Blocks.
-fn make_ready(settings: &Settings, mesh: &Mesh, replication: i32, publishes: bool) -> Result<(), Error> {
+fn make_ready(settings: &Settings, mesh: &Mesh, how: How, publishes: bool) -> Result<Report, Error> {
     if publishes {
         connect::check(settings, ANSWER)?;
         unused::check(settings, mesh)?;
     }
-    quadrille_provision::apply(settings, mesh, replication)?;
-    Ok(())
+    Ok(quadrille_provision::apply(settings, mesh, how)?)
 }
 
 /// What every program of the mesh finds in its environment; what is secret is nowhere else.

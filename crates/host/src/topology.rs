@@ -5,13 +5,13 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use quadrille_topology::render::{self, Style};
-use quadrille_topology::{Limits, Mesh, Severity, topology};
+use quadrille_topology::{Checked, Limits, Mesh, Severity, topology};
 
 /// A topology that cannot be run. Not retryable.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file cannot be read.
-    #[error("the topology {path} can't be read: {source}")]
+    #[error("the topology {path} can't be read")]
     File {
         /// The file.
         path: PathBuf,
@@ -28,11 +28,21 @@ pub enum Error {
     },
 }
 
-/// The mesh in the file at `path`. Schemas that it names are looked up from its folder.
+/// A topology file, and what became of it.
+pub struct Topology {
+    /// The path as given.
+    pub file: String,
+    /// The text, for showing lines of it; what is not UTF-8 is replaced.
+    pub text: String,
+    /// Mesh and mistakes.
+    pub checked: Checked,
+}
+
+/// Reads, compiles and checks the file at `path`. Schemas that it names are looked up from its folder.
 ///
 /// # Errors
-/// [`Error`].
-pub fn load(path: &Path) -> Result<Mesh, Error> {
+/// [`Error::File`]. A schema that can't be read is a mistake of the file.
+pub fn read(path: &Path) -> Result<Topology, Error> {
     let bytes = read_bounded(path).map_err(|source| Error::File { path: path.to_owned(), source })?;
     let folder = path.parent().unwrap_or(Path::new("")).to_owned();
     let schema = move |name: &str| {
@@ -40,8 +50,16 @@ pub fn load(path: &Path) -> Result<Mesh, Error> {
         String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned())
     };
     let checked = topology(&bytes, &schema);
-    let text = String::from_utf8_lossy(&bytes);
-    let file = path.display().to_string();
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    Ok(Topology { file: path.display().to_string(), text, checked })
+}
+
+/// The mesh in the file at `path`.
+///
+/// # Errors
+/// [`Error`].
+pub fn load(path: &Path) -> Result<Mesh, Error> {
+    let Topology { file, text, checked } = read(path)?;
     let mistakes: Vec<String> = checked
         .diagnostics
         .iter()
@@ -75,6 +93,7 @@ mod tests {
         std::fs::write(&path, "quadrille: 1\nmesh: shop\nversoin: 1\n").unwrap();
         let mistakes = load(&path).unwrap_err().to_string();
         assert!(mistakes.contains("t.yaml:3:1") && mistakes.contains("versoin"), "{mistakes}");
-        assert!(load(folder.path()).unwrap_err().to_string().contains("not a regular file"));
+        let Err(Error::File { source, .. }) = load(folder.path()) else { panic!("a folder is no file") };
+        assert_eq!(source.to_string(), "it is not a regular file");
     }
 }

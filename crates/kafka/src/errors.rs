@@ -4,6 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
+use quadrille_types::definition::Refusal;
+
 use crate::Partition;
 
 /// What can go wrong between the mesh and Kafka.
@@ -23,6 +25,19 @@ pub enum Error {
     /// A topic is missing or not as it must be. Not retryable.
     #[error("{0}")]
     Topic(String),
+    /// The definition is not the one that is active. Not retryable.
+    #[error(transparent)]
+    Definition(#[from] Refusal),
+    /// Somebody else has applied another definition in the same moment. Not retryable.
+    #[error(
+        "mesh {mesh}: another definition was applied in the same moment, and {active} is active: look at it, and apply again if this one should follow it"
+    )]
+    Overtaken {
+        /// The mesh.
+        mesh: String,
+        /// What is active.
+        active: String,
+    },
     /// A partition has no committed offset, or one that no longer exists.
     #[error(
         "group {group} has no usable position on {what}: run `quadrille apply` once for a new step; if the position was lost, its records may be too"

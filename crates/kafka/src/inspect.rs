@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::connect::{Asker, asker, asker_as};
@@ -58,8 +59,13 @@ impl Inspector {
             .uncommitted
             .fetch_metadata(Some(topic), WAIT)
             .map_err(Error::client(format!("asking for topic {topic}")))?;
-        let found = metadata.topics().iter().find(|t| t.name() == topic && t.error().is_none());
-        Ok(found.map(|t| t.partitions().len() as u32).filter(|count| *count > 0))
+        let found = metadata.topics().iter().find(|t| t.name() == topic);
+        match found.and_then(|t| t.error()).map(RDKafkaErrorCode::from) {
+            Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => Ok(None),
+            // A topic that somebody may not see, for one, must not be taken for missing.
+            Some(code) => Err(Error::Topic(format!("topic {topic}: {code}"))),
+            None => Ok(found.map(|t| t.partitions().len() as u32).filter(|count| *count > 0)),
+        }
     }
 
     /// The ends of `partitions`. One that has no leader now is left out.
@@ -84,6 +90,16 @@ impl Inspector {
         names.sort();
         names.dedup();
         Ok(names)
+    }
+
+    /// Members of the consumer groups whose names begin with `prefix`, where there are any. One that was killed counts
+    /// until its session has timed out.
+    pub fn members(&self, prefix: &str) -> Result<BTreeMap<String, usize>, Error> {
+        let list =
+            self.uncommitted.fetch_group_list(None, WAIT).map_err(Error::client("asking for groups"))?;
+        let groups = list.groups().iter().filter(|group| group.name().starts_with(prefix));
+        let counted = groups.map(|group| (group.name().to_owned(), group.members().len()));
+        Ok(counted.filter(|(_, count)| *count > 0).collect())
     }
 
     /// The positions that `group` has committed among `partitions`.

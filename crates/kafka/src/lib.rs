@@ -4,7 +4,9 @@
 //! | --- | --- |
 //! | [`settings`] | where the cluster is, and which librdkafka settings are the mesh's own |
 //! | [`connect`] | finding out within seconds, with a clear error, whether the cluster can be used |
-//! | [`topics`] | creating topics, checking their partitions, writing first positions |
+//! | [`topics`] | creating topics, checking their partitions and settings, writing first positions |
+//! | [`definition`] | which definition of a mesh is active |
+//! | [`start`] | what every service checks before it starts |
 //! | [`group`] | a member of a consumer group that owns what it has read |
 //! | [`transaction`] | one short transaction: records and the offsets that led to them |
 //! | [`acknowledged`] | at least once instead |
@@ -19,6 +21,7 @@
 
 pub mod acknowledged;
 pub mod connect;
+pub mod definition;
 mod errors;
 pub mod failpoint;
 pub mod group;
@@ -27,6 +30,7 @@ pub mod publish;
 pub mod restore;
 pub mod settings;
 mod settled;
+pub mod start;
 pub mod tail;
 pub mod topics;
 pub mod transaction;

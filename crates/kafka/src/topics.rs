@@ -3,13 +3,18 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use quadrille_types::topics::Names;
+use quadrille_types::upkeep::{self, Found};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, ConfigResource, ConfigSource, NewTopic, ResourceSpecifier, TopicReplication,
+};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::connect::{Asker, asker};
+use crate::inspect::Inspector;
 use crate::settled::{committed, settled};
 use crate::{Error, Settings};
 
@@ -73,12 +78,7 @@ pub fn check<'a>(
         loop {
             match count(&client, topic)? {
                 Some(there) if there == partitions => break,
-                Some(there) => {
-                    return Err(Error::Topic(format!(
-                        "topic {topic} has {there} partitions, the topology says {partitions}: keys would move to other \
-                         partitions than their sagas; make a new topic, or change the topology"
-                    )));
-                }
+                Some(there) => return Err(unequal(topic, there, partitions)),
                 None if began.elapsed() < within => std::thread::sleep(Duration::from_millis(20)),
                 None => {
                     return Err(Error::Topic(format!("there is no topic {topic}: run `quadrille apply`")));
@@ -87,6 +87,79 @@ pub fn check<'a>(
         }
     }
     Ok(())
+}
+
+/// Looks at the topics that are there already, before anything is changed: their partitions, and their settings as
+/// [`judge`] does.
+pub fn check_existing(settings: &Settings, names: &Names, topics: &[Topic]) -> Result<Vec<String>, Error> {
+    let there = Inspector::new(settings)?.topics()?;
+    let mut existing = BTreeMap::new();
+    for topic in topics {
+        match there.get(&topic.name) {
+            Some(count) if *count != topic.partitions => {
+                return Err(unequal(&topic.name, *count, topic.partitions));
+            }
+            Some(_) => _ = existing.insert(topic.name.clone(), topic.config.clone()),
+            None => {}
+        }
+    }
+    judge(settings, names, &existing)
+}
+
+/// What is wrong with the settings of `topics`, each with those that the topology file gives it. Returns what is no reason
+/// to refuse, for people; a topic whose settings may not be read is among that.
+///
+/// # Errors
+/// All that is unsafe, in one error.
+pub fn judge(
+    settings: &Settings,
+    names: &Names,
+    topics: &BTreeMap<String, BTreeMap<String, String>>,
+) -> Result<Vec<String>, Error> {
+    if topics.is_empty() {
+        return Ok(Vec::new());
+    }
+    let admin: AdminClient<DefaultClientContext> =
+        settings.client().create().map_err(|e| Error::Setting(e.to_string()))?;
+    let asked: Vec<_> = topics.keys().map(|topic| ResourceSpecifier::Topic(topic)).collect();
+    let options = AdminOptions::new().request_timeout(Some(WAIT));
+    let answers = match block_on(admin.describe_configs(&asked, &options)) {
+        Ok(answers) => answers,
+        Err(error) => {
+            return Ok(vec![format!("settings of topics cannot be read, so they were not checked: {error}")]);
+        }
+    };
+    let (mut told, mut wrong) = (Vec::new(), Vec::new());
+    for (topic, answer) in topics.keys().zip(answers) {
+        let found = match answer {
+            Ok(resource) => found(resource),
+            Err(code) => {
+                told.push(format!(
+                    "topic {topic}: its settings cannot be read, so they were not checked: {code}"
+                ));
+                continue;
+            }
+        };
+        for finding in upkeep::judge(names.kind(topic), topic, &found, &topics[topic]) {
+            if finding.is_unsafe { &mut wrong } else { &mut told }.push(finding.to_string());
+        }
+    }
+    if wrong.is_empty() { Ok(told) } else { Err(Error::Topic(wrong.join("\n"))) }
+}
+
+fn found(resource: ConfigResource) -> BTreeMap<String, Found> {
+    let entries = resource.entries.into_iter().filter_map(|entry| {
+        let chosen = matches!(entry.source, ConfigSource::DynamicTopic | ConfigSource::Unknown);
+        Some((entry.name, Found { value: entry.value?, chosen }))
+    });
+    entries.collect()
+}
+
+fn unequal(topic: &str, there: u32, wanted: u32) -> Error {
+    Error::Topic(format!(
+        "topic {topic} has {there} partitions, the topology says {wanted}: keys would move to other partitions than \
+         their sagas; make a new topic, or change the topology"
+    ))
 }
 
 /// Partitions of `topic`, if it is there and each has a leader.

@@ -6,6 +6,7 @@
 use quadrille_saga::changelog::{self, Key};
 use quadrille_saga::state::{Activation, Ended, Head, State};
 use quadrille_types::command::Command;
+use quadrille_types::definition::Change;
 use quadrille_types::envelope::Lineage;
 use quadrille_types::fact::{Body, EventRef, Fact, Outcome, StepResult};
 use quadrille_types::format;
@@ -24,6 +25,7 @@ enum Kind {
     Entry,
     Command,
     State,
+    Change,
 }
 
 impl Kind {
@@ -36,6 +38,8 @@ impl Kind {
             Some(Self::Fact)
         } else if topic.contains(".control.") {
             Some(Self::Command)
+        } else if topic.ends_with(".definition") {
+            Some(Self::Change)
         } else {
             None
         }
@@ -50,7 +54,12 @@ pub(crate) fn value(topic: &str, key: Option<&[u8]>, bytes: &[u8], avro: &mut dy
         Kind::Entry => format::decode(bytes).ok().map(|entry| of_entry(&entry, avro)),
         Kind::Command => format::decode(bytes).ok().map(|command| of_command(&command, avro)),
         Kind::State => of_state(key?, bytes, avro),
+        Kind::Change => format::decode(bytes).ok().map(|change| of_change(&change)),
     }
+}
+
+fn of_change(change: &Change) -> Json {
+    json!({ "active": change.definition.to_string(), "follows": change.follows.as_ref().map(ToString::to_string) })
 }
 
 /// Whatever of ours it is: for records that somebody copied to another topic.
@@ -321,6 +330,14 @@ mod tests {
         let json = shown("shop.control.charge", format::encode(&command));
         assert_eq!((&json["command"], &json["trigger"]["event"]), (&json!("undo"), &json!("e1")));
         assert_eq!(json["deadline"], "1970-01-01T00:00:00.000Z");
+    }
+
+    #[test]
+    fn definitions_are_read_by_their_topic() {
+        let definition = lineage().definition;
+        let change = Change { follows: Some(Definition { version: 6, hash: "ff".into() }), definition };
+        let json = shown("shop.definition", format::encode(&change));
+        assert_eq!(json, json!({ "active": "7/c0ffee", "follows": "6/ff" }));
     }
 
     #[test]

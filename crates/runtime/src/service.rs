@@ -11,7 +11,7 @@ use quadrille_kafka::group::Member;
 use quadrille_kafka::restore::Restorer;
 use quadrille_kafka::transaction::Busy;
 use quadrille_kafka::writer::Writer;
-use quadrille_kafka::{Error, Settings, connect, topics};
+use quadrille_kafka::{Error, Settings, start};
 use quadrille_step::lane::Lane;
 use quadrille_step::spec::{Guarantee, ServiceSpec};
 use quadrille_types::topics::Names;
@@ -22,9 +22,6 @@ use crate::lane::{Core, Shared, run};
 
 /// Activations that a ledger remembers for each partition.
 pub const LEDGER_WINDOW: usize = 100_000;
-
-/// How long a start waits for Kafka to answer.
-const START: Duration = Duration::from_secs(10);
 
 /// What a service needs to run.
 pub struct ServiceConfig {
@@ -60,15 +57,15 @@ impl Service {
     /// Starts the lanes. Blocks until Kafka has answered and the topics are found as the topology says; refuses to start
     /// otherwise. `tokio` runs the handlers.
     pub fn start(config: ServiceConfig, tokio: &tokio::runtime::Handle) -> Result<Self, Error> {
-        connect::check(&config.settings, START)?;
+        let needed = config.specs.iter().flat_map(needed_topics).collect();
+        if let Some(spec) = config.specs.first() {
+            start::topics(&config.settings, &spec.names, &needed)?;
+        }
         let (report, failed) = watch::channel(None);
         let instance = config.instance.clone().unwrap_or_else(|| format!("{:016x}", fastrand::u64(..)));
         let starting = Starting { config: &config, tokio, report };
         let mut lanes = Vec::new();
         for spec in &config.specs {
-            let needed = needed_topics(spec);
-            let needed = needed.iter().map(|(name, count)| (name.as_str(), *count));
-            topics::check(&config.settings, needed, START)?;
             let (spec, handlers) = (Arc::new(spec.clone()), handlers(spec, &config.handlers)?);
             for index in 0..config.lanes.max(1) {
                 let id = Names::lane(&spec.group(), &instance, index);

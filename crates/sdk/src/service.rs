@@ -7,10 +7,12 @@ use std::time::Duration;
 use quadrille_events::{Codecs, StartError};
 use quadrille_http_handler::{BuildError, Client, Declared, Endpoint, HttpHandler};
 use quadrille_kafka::Settings;
+use quadrille_kafka::start::admit as admitted;
 use quadrille_runtime::{Handler, Service, ServiceConfig};
 use quadrille_schema::Schemas;
-use quadrille_topology::lower::service_specs;
+use quadrille_topology::lower::{definition, service_specs};
 use quadrille_topology::mesh::{self, Mesh, Step};
+use quadrille_types::topics::Names;
 
 use crate::handler::{RustHandler, StepHandler};
 use crate::steps::Steps;
@@ -51,7 +53,7 @@ pub enum Error {
     /// The HTTP client.
     #[error(transparent)]
     Http(#[from] BuildError),
-    /// Kafka, or its topics.
+    /// Kafka, its topics, or another definition than this one is active.
     #[error(transparent)]
     Kafka(#[from] quadrille_kafka::Error),
     /// The start itself failed.
@@ -107,6 +109,7 @@ pub async fn start(mesh: &Mesh, steps: &Steps, running: Running) -> Result<Servi
         return Err(Error::UnknownService { service: service.clone(), services: services() });
     }
     check_names(mesh, service, steps)?;
+    admit(mesh, &running.settings).await?;
     let emitted: BTreeSet<&str> = mesh.steps_of(service).flat_map(Step::outputs).collect();
     let codecs = Codecs::connect(mesh, running.schemas.as_ref(), &emitted, START).await?;
     let builder = Builder {
@@ -128,6 +131,13 @@ pub async fn start(mesh: &Mesh, steps: &Steps, running: Running) -> Result<Servi
     let tokio = tokio::runtime::Handle::current();
     let started = tokio::task::spawn_blocking(move || Service::start(config, &tokio)).await;
     Ok(started.map_err(|_| Error::BrokenOff)??)
+}
+
+/// Asks whether this definition is the one that runs, before anything that `quadrille apply` makes is missed.
+async fn admit(mesh: &Mesh, settings: &Settings) -> Result<(), Error> {
+    let (settings, names, mine) = (settings.clone(), Names::new(&mesh.name), definition(mesh));
+    let asked = tokio::task::spawn_blocking(move || admitted(&settings, &names, &mine)).await;
+    Ok(asked.map_err(|_| Error::BrokenOff)??)
 }
 
 /// Names of the Rust functions that a service's steps need.

@@ -70,6 +70,7 @@ mod tests {
             let _ = decode::<crate::fact::Fact>(&bytes);
             let _ = decode::<crate::command::Command>(&bytes);
             let _ = decode::<crate::journal::Entry>(&bytes);
+            let _ = decode::<crate::definition::Change>(&bytes);
         }
     }
 }

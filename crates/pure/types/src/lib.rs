@@ -11,6 +11,8 @@
 //! | [`partition`] | the Java client's partitioner |
 //! | [`record`] | records, read and to be written |
 //! | [`topics`] | names of the topics that belong to the mesh |
+//! | [`upkeep`] | settings of those topics: as they are made, and what is wrong with those that are there |
+//! | [`definition`] | which definition of a mesh is active, and what may follow it |
 //! | [`fact`] | what the coordinator learns |
 //! | [`command`] | what the coordinator asks of a step |
 //! | [`journal`] | what the coordinator applied, in order |
@@ -20,6 +22,7 @@
 
 pub mod command;
 pub mod dead_letter;
+pub mod definition;
 pub mod envelope;
 pub mod fact;
 pub mod format;
@@ -30,6 +33,7 @@ pub mod partition;
 pub mod record;
 pub mod structured;
 pub mod topics;
+pub mod upkeep;
 
 pub use envelope::{Definition, Envelope, Lineage};
 pub use ids::{ActivationId, EventId, RunId};

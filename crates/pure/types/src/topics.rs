@@ -11,11 +11,35 @@
 //! | `<mesh>.control.<step>` | that of the step's input | [`Command`](crate::command::Command) | of the step's input | delete |
 //! | `<mesh>.ledger.<step>` | activation ID | a known activation | of the step's input | compact, delete |
 //! | `<mesh>.dead.<step>` | unchanged | unchanged | of the step's input | delete |
+//! | `<mesh>.definition` | the mesh | [`Change`](crate::definition::Change) | 1 | delete, after no time |
+//!
+//! [`upkeep`](crate::upkeep) says how long each is kept.
 
 /// Names the topics, consumer groups and transactional IDs of one mesh.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Names {
     mesh: String,
+}
+
+/// What a topic holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Facts on their way to the coordinator.
+    Facts,
+    /// Commands and moved records on their way to a step.
+    Control,
+    /// State of the coordinator.
+    State,
+    /// Activations that a step knows.
+    Ledger,
+    /// Dead letters.
+    Dead,
+    /// What the coordinator leaves for others to read: journal, outcomes, unmatched facts.
+    Record,
+    /// Definitions of the mesh.
+    Definition,
+    /// Events: the topic has its name from the topology file.
+    Events,
 }
 
 /// The service name under which the coordinator's ingest lanes write facts.
@@ -70,6 +94,26 @@ impl Names {
     /// Dead-letter topic of one step.
     pub fn dead(&self, step: &str) -> String {
         format!("{}.dead.{step}", self.mesh)
+    }
+
+    /// Definitions of the mesh, in the order in which they became active.
+    pub fn definition(&self) -> String {
+        format!("{}.definition", self.mesh)
+    }
+
+    /// What `topic` holds, as its name says.
+    pub fn kind(&self, topic: &str) -> Kind {
+        let own = topic.strip_prefix(&self.mesh).and_then(|rest| rest.strip_prefix('.'));
+        match own.unwrap_or_default().split_once('.') {
+            Some(("facts", _)) => Kind::Facts,
+            Some(("control", _)) => Kind::Control,
+            Some(("ledger", _)) => Kind::Ledger,
+            Some(("dead", _)) => Kind::Dead,
+            Some(("sagas", "state")) => Kind::State,
+            Some(("sagas", "journal" | "outcomes" | "unmatched")) => Kind::Record,
+            _ if own == Some("definition") => Kind::Definition,
+            _ => Kind::Events,
+        }
     }
 
     /// Consumer group of one service.

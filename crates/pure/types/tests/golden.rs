@@ -3,6 +3,7 @@
 use minicbor::{Decode, Encode};
 use quadrille_types::command::Command;
 use quadrille_types::dead_letter::Reason;
+use quadrille_types::definition::Change;
 use quadrille_types::envelope::{Definition, Lineage, Position};
 use quadrille_types::fact::{Body, EventRef, Fact, Outcome, Payload, StepResult};
 use quadrille_types::format;
@@ -117,5 +118,12 @@ golden!(
             kind: TimerKind::Deadline,
             due_ms: 1_795_000_900_123
         })
+    }
+);
+golden!(
+    definition_change,
+    Change {
+        definition: Definition { version: 8, hash: "facade".into() },
+        follows: Some(Definition { version: 7, hash: "c0ffee".into() })
     }
 );

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use quadrille_host::PrefixOption;
-use quadrille_provision::Report;
+use quadrille_provision::{How, Report};
 use quadrille_schema::{Error, RegistryError, SchemaSource, Schemas};
 use quadrille_topology::mesh::Body;
 use quadrille_topology::{Mesh, lower};
@@ -25,6 +25,10 @@ pub(crate) struct Apply {
     /// Copies of each partition of a new topic; -1: as the brokers have it by default
     #[arg(long, value_name = "N", default_value_t = -1, allow_negative_numbers = true, value_parser = replication_factor)]
     replication_factor: i32,
+    /// Replace the active definition although sagas of it are live or records unread: they are given up, their outcome
+    /// does not come by itself. For sagas that will never end, such as those that are stuck
+    #[arg(long)]
+    abandon_sagas: bool,
     #[command(flatten)]
     copy: PrefixOption,
     #[command(flatten)]
@@ -56,7 +60,12 @@ impl Apply {
         if let Some(schemas) = &known {
             tokio.block_on(schemas.ping())?;
         }
-        let report = quadrille_provision::apply(&settings, mesh, self.replication_factor)?;
+        let report = quadrille_provision::apply(
+            &settings,
+            mesh,
+            How { replication: self.replication_factor, abandon: self.abandon_sagas },
+        )?;
+        report.warnings.iter().for_each(|warning| eprintln!("quadrille: warning: {warning}"));
         let subjects = match (known, new) {
             (Some(known), Some(new)) => tokio.block_on(register(mesh, &known, &new))?,
             _ => {
@@ -112,6 +121,9 @@ fn print(mesh: &Mesh, report: &Report, subjects: &Subjects) -> anyhow::Result<()
         let is_new = created.contains(topic.name.as_str());
         table.add_row(["topic", &topic.name, word(is_new), &partitions]);
     }
+    let definition = format!("version {} hash {}", report.definition.version, report.definition.hash);
+    let standing = if report.activated { "activated" } else { "was active" };
+    table.add_row(["definition", &mesh.name, standing, &definition]);
     for (subject, (id, is_new)) in subjects {
         table.add_row(["schema", subject, word(*is_new), &format!("id {id}")]);
     }
@@ -121,8 +133,9 @@ fn print(mesh: &Mesh, report: &Report, subjects: &Subjects) -> anyhow::Result<()
         (report.positions, "first positions written"),
         (registered, "schemas registered"),
     ];
-    let done: Vec<String> =
-        done.iter().filter(|(count, _)| *count > 0).map(|(n, what)| format!("{n} {what}")).collect();
+    let activated = report.activated.then(|| format!("version {} active", report.definition.version));
+    let done = done.iter().filter(|(count, _)| *count > 0).map(|(n, what)| format!("{n} {what}"));
+    let done: Vec<String> = done.chain(activated).collect();
     let verdict = match done.as_slice() {
         [] => "nothing to do, everything was there".to_owned(),
         done => done.join(", "),

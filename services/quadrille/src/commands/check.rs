@@ -36,7 +36,7 @@ impl Check {
                     }
                 }
                 Err(error) => {
-                    eprintln!("quadrille: {error:#}");
+                    eprintln!("quadrille: {:#}", anyhow::Error::from(error));
                     code = UNANSWERED;
                 }
             }

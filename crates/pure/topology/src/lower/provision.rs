@@ -3,19 +3,13 @@
 use std::collections::BTreeMap;
 
 use quadrille_types::topics::{INGEST, Names};
+use quadrille_types::upkeep;
 
 use super::service::{SAGA_PARTITIONS, guarantee, step_partitions};
 use crate::mesh::{Mesh, StartAt};
 
 /// Service and group of the coordinator's fold.
 const COORDINATOR: &str = "coordinator";
-
-/// The mesh's own records carry others whole (a dead letter its record, a command the inputs of a join), so their topics
-/// take more than event topics do.
-const OWN_BYTES_MAX: &str = "8388608";
-
-/// Deleted keys of a changelog stay visible for this long, in ms: a restore may take that long. Seven days.
-const DELETE_RETENTION_MS: &str = "604800000";
 
 /// A topic as it must be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,14 +50,13 @@ pub fn topics(mesh: &Mesh) -> Vec<Topic> {
     let services = mesh.services();
     let facts = services.iter().copied().chain([INGEST]).map(|service| names.facts(service));
     let by_saga = facts.chain([names.journal(), names.outcomes(), names.unmatched()]);
-    topics.extend(by_saga.map(|name| plain(name, SAGA_PARTITIONS)));
-    topics.push(changelog(names.state(), SAGA_PARTITIONS, "compact"));
-    topics.push(plain(names.dead(INGEST), SAGA_PARTITIONS));
+    let by_saga = by_saga.chain([names.state(), names.dead(INGEST)]);
+    topics.extend(by_saga.map(|name| own(&names, name, SAGA_PARTITIONS)));
+    topics.push(own(&names, names.definition(), 1));
     for step in mesh.steps.values() {
         let partitions = step_partitions(mesh, step);
-        topics.push(plain(names.control(&step.name), partitions));
-        topics.push(plain(names.dead(&step.name), partitions));
-        topics.push(changelog(names.ledger(&step.name), partitions, "compact,delete"));
+        let of_step = [names.control(&step.name), names.dead(&step.name), names.ledger(&step.name)];
+        topics.extend(of_step.map(|name| own(&names, name, partitions)));
     }
     topics.sort_by(|a, b| a.name.cmp(&b.name));
     topics
@@ -122,16 +115,9 @@ fn ingest(mesh: &Mesh, names: &Names) -> Vec<FirstPosition> {
     positions
 }
 
-fn plain(name: String, partitions: u32) -> Topic {
-    let settings = BTreeMap::from([("max.message.bytes".to_owned(), OWN_BYTES_MAX.to_owned())]);
-    Topic { name, partitions, settings }
-}
-
-fn changelog(name: String, partitions: u32, policy: &str) -> Topic {
-    let settings = BTreeMap::from([
-        ("cleanup.policy".to_owned(), policy.to_owned()),
-        ("max.message.bytes".to_owned(), OWN_BYTES_MAX.to_owned()),
-        ("delete.retention.ms".to_owned(), DELETE_RETENTION_MS.to_owned()),
-    ]);
-    Topic { name, partitions, settings }
+/// A topic that the mesh has for itself.
+fn own(names: &Names, name: String, partitions: u32) -> Topic {
+    let settings = upkeep::settings(names.kind(&name));
+    let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Topic { name, partitions, settings: settings.collect() }
 }
