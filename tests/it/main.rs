@@ -7,6 +7,7 @@ mod lanes;
 mod linking;
 mod main_job;
 mod ops;
+mod planted;
 mod python;
 mod round_trip;
 mod saga;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         round_trip::promises(),
         saga::promises(),
         ops::promises(),
+        planted::promises(),
         python::promises(),
     ];
     quadrille_tests::run(promises.into_iter().flatten().collect())

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Parser;
 use quadrille_audit::stores::Stores;
-use quadrille_audit::{Config, Counters, Expectations, Rules, Verdict, report, run};
+use quadrille_audit::{ConcurrentReader, Config, Counters, Expectations, Rules, Verdict, report, run};
 
 /// Reads the topics back, compares them with what the participants recorded, and prints what it found.
 ///
@@ -43,6 +43,10 @@ struct Arguments {
     /// Seconds until all transactions have to be ended and all is read
     #[arg(long, default_value_t = 60)]
     patience_s: u64,
+    /// Watch the topics until standard input ends, and audit then: only so phantoms are found, and only what came after
+    /// `watching` appeared on standard error counts
+    #[arg(long)]
+    watch: bool,
     /// Transactions that ended, as the services count them
     #[arg(long)]
     txns: Option<u64>,
@@ -86,7 +90,16 @@ fn audit(arguments: Arguments) -> anyhow::Result<Verdict> {
         rules: Rules { sent: arguments.sent, clock_slack_ms: arguments.clock_slack_ms },
         patience: Duration::from_secs(arguments.patience_s),
     };
-    run(&config, None).context("no verdict")
+    let reader = if arguments.watch { Some(watch(&config)?) } else { None };
+    run(&config, reader).context("no verdict")
+}
+
+/// A reader that has watched until standard input ended.
+fn watch(config: &Config) -> anyhow::Result<ConcurrentReader> {
+    let reader = ConcurrentReader::start(&config.kafka, &config.expectations).context("cannot watch")?;
+    eprintln!("watching");
+    std::io::copy(&mut std::io::stdin(), &mut std::io::sink()).context("cannot wait for standard input")?;
+    Ok(reader)
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {
