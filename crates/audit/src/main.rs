@@ -1,11 +1,12 @@
 //! `quadrille-audit`: audits a run that is over, and says VALID or INVALID.
 
 use std::collections::BTreeMap;
+use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::Parser;
 use quadrille_audit::stores::Stores;
 use quadrille_audit::{ConcurrentReader, Config, Counters, Expectations, Rules, Verdict, report, run};
@@ -66,9 +67,16 @@ fn main() -> ExitCode {
     let Arguments { txns, aborted, fenced, takeovers, .. } = arguments;
     match audit(arguments) {
         Ok(verdict) => {
-            print!("{}", report::offenders(&verdict));
-            println!("{}", report::line(&verdict, Counters { txns, aborted, fenced, takeovers }));
-            ExitCode::from(u8::from(!verdict.is_valid()))
+            let line = report::line(&verdict, Counters { txns, aborted, fenced, takeovers });
+            let told = writeln!(std::io::stdout(), "{}{line}", report::offenders(&verdict));
+            match told {
+                // Who went away does not want to know; the exit code tells all the same.
+                Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+                    eprintln!("quadrille-audit: cannot print the verdict: {error}");
+                    ExitCode::from(2)
+                }
+                _ => ExitCode::from(u8::from(!verdict.is_valid())),
+            }
         }
         Err(error) => {
             eprintln!("quadrille-audit: {error:#}");
@@ -91,7 +99,8 @@ fn audit(arguments: Arguments) -> anyhow::Result<Verdict> {
         patience: Duration::from_secs(arguments.patience_s),
     };
     let reader = if arguments.watch { Some(watch(&config)?) } else { None };
-    run(&config, reader).context("no verdict")
+    // The error says its cause itself.
+    run(&config, reader).map_err(|error| anyhow!("no verdict: {error}"))
 }
 
 /// A reader that has watched until standard input ended.

@@ -14,6 +14,15 @@
 //! | [`progress`] | what a terminal, or a pipe, shows meanwhile |
 //! | [`session`] | all of it, from start to end |
 
+/// Says something on standard error, to whoever still listens.
+macro_rules! say {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($text)*);
+    }};
+}
+use say;
+
 pub mod awaited;
 pub mod input;
 pub mod mesh;

@@ -23,7 +23,7 @@ use quadrille_types::topics::Names;
 
 use crate::Error;
 use crate::awaited::Awaited;
-use crate::input::{self, Line};
+use crate::input::Line;
 use crate::mesh::{Local, http_services};
 use crate::programs::{DevFile, Running};
 use crate::progress::Progress;
@@ -143,21 +143,19 @@ impl Session {
         }
     }
 
-    /// Publishes `file`, waits until every input has come to its end (at most `within`), stops everything and audits
+    /// Publishes the `lines` of `file`, waits until every input has come to its end (at most `within`), stops everything and audits
     /// the run against `expectations`.
     pub async fn publish(
         mut self,
         file: &Path,
+        lines: Vec<Line>,
         expectations: Expectations,
         within: Duration,
     ) -> Result<Audited, Error> {
-        let text =
-            std::fs::read_to_string(file).map_err(|e| format!("cannot read {}: {e}", file.display()))?;
-        let lines = input::parse(&text).map_err(|e| format!("{}: {e}", file.display()))?;
         let emitted: BTreeSet<&str> =
             lines.iter().filter_map(|line| line.event(&self.mesh)).map(|e| e.name.as_str()).collect();
         let codecs = Codecs::connect(&self.mesh, Some(&self.schemas), &emitted, REGISTRY).await?;
-        let records = lines.iter().zip(1..).map(|(line, number)| line.encode(number, &self.mesh, &codecs));
+        let records = lines.iter().map(|line| line.encode(&self.mesh, &codecs));
         let records =
             records.collect::<Result<Vec<_>, _>>().map_err(|e| format!("{}: {e}", file.display()))?;
         let kafka = vec![("bootstrap.servers".to_owned(), self.servers.bootstrap.clone())];
@@ -170,7 +168,7 @@ impl Session {
             publisher.send(record)?;
         }
         let sent = tokio::task::spawn_blocking(move || publisher.flush(Duration::from_secs(60))).await??;
-        eprintln!("published {sent} records from {}", file.display());
+        crate::say!("published {sent} records from {}", file.display());
         self.wait(&watcher, awaited(&self.mesh, &lines), within).await?;
         drop(watcher);
         let counters = self.counters().await;
@@ -214,7 +212,7 @@ impl Session {
         }
         if awaited.done() < awaited.total() {
             let examples = awaited.examples().join(", ");
-            eprintln!(
+            crate::say!(
                 "not every input came to its end within {} s; open, for example: {examples}",
                 within.as_secs()
             );
