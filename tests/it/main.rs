@@ -1,12 +1,14 @@
 //! What Quadrille promises, end to end, on every broker: one module for each promise.
 
 mod conformance;
+mod guarantees;
 mod harness;
 mod kill;
 mod lanes;
 mod linking;
 mod main_job;
 mod ops;
+mod planted;
 mod python;
 mod round_trip;
 mod saga;
@@ -16,15 +18,22 @@ mod startup;
 
 use std::process::ExitCode;
 
+use quadrille_tests::Promise;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     harness::be_the_victim();
     log();
+    quadrille_tests::run(promises())
+}
+
+/// All of them.
+fn promises() -> Vec<Promise> {
     let promises = [
         harness::promises(),
         standalone::promises(),
         conformance::promises(),
+        guarantees::promises(),
         linking::promises(),
         kill::promises(),
         lanes::promises(),
@@ -34,9 +43,10 @@ fn main() -> ExitCode {
         saga::promises(),
         startup::promises(),
         ops::promises(),
+        planted::promises(),
         python::promises(),
     ];
-    quadrille_tests::run(promises.into_iter().flatten().collect())
+    promises.into_iter().flatten().collect()
 }
 
 /// `RUST_LOG=quadrille=debug` shows what services run in this process say. The Kafka client is silent by default: promises

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use quadrille_tests::clients::{Isolation, PATIENCE, committed_offsets};
 use quadrille_tests::folders::{program, run_dir};
-use quadrille_tests::process::{Process, tail};
+use quadrille_tests::process::{Process, grown_by, tail};
 use quadrille_tests::wait::eventually;
 use quadrille_tests::{Cluster, Promise, promise};
 use serde_json::Value;
@@ -35,6 +35,9 @@ pub(crate) fn promises() -> Vec<Promise> {
             .within(Duration::from_secs(240)),
         promise!(alone, the_orders_are_composed_as_the_file_beside_them_says),
         promise!(alone, what_cannot_run_is_said_at_once),
+        promise!(alone, a_line_that_cannot_be_published_is_named_before_anything_starts),
+        promise!(alone, a_run_that_is_broken_off_says_so_and_leaves_nothing).within(Duration::from_secs(120)),
+        promise!(alone, a_reader_that_goes_changes_no_exit_code).within(Duration::from_secs(120)),
     ]
 }
 
@@ -239,6 +242,57 @@ fn what_cannot_run_is_said_at_once() -> Result<()> {
         ensure!(!said.contains("panicked"), "{said}");
         ensure!(began.elapsed() < Duration::from_secs(40), "{file} took {:?}", began.elapsed());
     }
+    Ok(())
+}
+
+fn a_line_that_cannot_be_published_is_named_before_anything_starts() -> Result<()> {
+    let cases = [
+        ("\n{\"topic\":\"orders\",\"key\":", "line 2: EOF while parsing a value at column 24"),
+        ("{\"topic\":\"nosuch\"}", "line 1: mesh shop has no topic nosuch"),
+        (
+            "\n\n{\"topic\":\"orders\",\"partition\":99}",
+            "line 3: there is no partition 99: topic orders has 4",
+        ),
+    ];
+    for (text, message) in cases {
+        let file = run_dir()?.join("broken.jsonl");
+        std::fs::write(&file, text)?;
+        let mut command = Command::new(program("quadrille")?);
+        let output = command.arg("dev").arg(topology("order.yaml")).arg("--publish").arg(&file).output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.code() == Some(2) && said.contains(message), "{said}");
+        ensure!(!said.contains("kafka 127.0.0.1"), "it started all the same: {said}");
+    }
+    Ok(())
+}
+
+fn a_run_that_is_broken_off_says_so_and_leaves_nothing() -> Result<()> {
+    let temporary = run_dir()?.join("broken-off");
+    std::fs::create_dir_all(&temporary)?;
+    let log = run_dir()?.join("broken-off.log");
+    let mut command = Command::new(program("quadrille")?);
+    command.arg("dev").arg(topology("order.yaml")).arg("--publish").arg(topology("order.jsonl"));
+    command.env("TMPDIR", &temporary);
+    let process = Process::spawn("dev", command, &log)?;
+    process.wait_ready(Duration::from_secs(60), || grown_by(&log, 0).contains("data "))?;
+    let status = process.interrupt(Duration::from_secs(40))?;
+    let said = grown_by(&log, 0);
+    ensure!(status.code() == Some(2) && said.contains("broken off by SIGINT"), "{status}: {said}");
+    ensure!(!said.contains("panicked") && !said.contains("VALID"), "{said}");
+    ensure!(std::fs::read_dir(&temporary)?.next().is_none(), "the data is still in {}", temporary.display());
+    Ok(())
+}
+
+/// As in `quadrille dev … | head -1`: standard output and standard error end in a pipe that nobody reads.
+fn a_reader_that_goes_changes_no_exit_code() -> Result<()> {
+    let script = "{ \"$0\" dev \"$1\" --publish \"$2\" 2>&1; echo $? >\"$3\"; } | true";
+    let code = run_dir()?.join("reader-gone");
+    let mut command = Command::new("sh");
+    command.args(["-c", script]).arg(program("quadrille")?);
+    command.arg(topology("trip.yaml")).arg(topology("trip.jsonl")).arg(&code);
+    ensure!(command.status()?.success());
+    let code = std::fs::read_to_string(&code)?;
+    ensure!(code.trim() == "0", "exit code {code}");
     Ok(())
 }
 

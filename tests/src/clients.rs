@@ -153,8 +153,9 @@ pub fn read_to_end(cluster: &Cluster, topic: &str, isolation: Isolation) -> Resu
     Ok(records)
 }
 
-/// Records that are appended meanwhile are not part of what was asked for.
-fn for_each_to_end(
+/// Hands over each record of a topic up to the end that it has now: partition by partition in order of offsets. What is
+/// appended meanwhile is not part of it.
+pub fn for_each_to_end(
     cluster: &Cluster,
     topic: &str,
     isolation: Isolation,

@@ -103,6 +103,11 @@ impl Promise {
         Promise { limit, ..self }
     }
 
+    /// Its name, without that of a target.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     pub(crate) fn kinds(&self) -> &'static [Kind] {
         match self.needs {
             Needs::Nothing => &[],

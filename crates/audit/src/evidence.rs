@@ -1,6 +1,6 @@
 //! What was read, as plain data.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// Where a record lies.
@@ -53,6 +53,17 @@ pub struct Outcome {
     pub name: String,
     /// When it was decided, in ms since 1970, by the clock of the machine that decided it.
     pub ended_at_ms: i64,
+}
+
+/// One event that says what a participant did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Where it lies.
+    pub at: Position,
+    /// Its type.
+    pub kind: String,
+    /// Identity of its saga.
+    pub identity: String,
 }
 
 /// One record of a dead-letter topic.
@@ -125,10 +136,14 @@ pub struct Evidence {
     pub inputs: Vec<Input>,
     /// Records of the outcomes topic, of this flow.
     pub outcomes: Vec<Outcome>,
+    /// Events that say what participants did.
+    pub events: Vec<Event>,
     /// Records of the dead-letter topics.
     pub dead_letters: Vec<DeadLetter>,
     /// Lines of the participants' logs.
     pub effects: Vec<Effect>,
+    /// First offset that was read of each partition; those before it prove nothing.
+    pub began: BTreeMap<(String, i32), i64>,
     /// All records of the final reading.
     pub read: BTreeSet<Note>,
     /// What the concurrent reader saw, where there was one.

@@ -11,6 +11,8 @@
 //! dead_letters: { prefix: shop.dead. } # or { topics: [ … ] }
 //! events: [stock, payments, shipments] # watched by the concurrent reader, with the topics above
 //! participants: [stock, payment, shipping]
+//! publishes: # optional: the events that say what a participant did, in the topics above
+//!   stock: { do: StockReserved, undo: StockReleased, rejects: [OutOfStock] }
 //! outcomes:
 //!   completed:
 //!     stock: { do: 1, undo: 0 }
@@ -55,6 +57,9 @@ pub enum Error {
         /// The participant.
         participant: String,
     },
+    /// Events of somebody who has no effects.
+    #[error("{0} publishes events and is no participant")]
+    Publisher(String),
     /// Without it there is nothing to compare.
     #[error("{0} is empty")]
     Empty(&'static str),
@@ -75,8 +80,15 @@ pub struct Expectations {
     /// Other topics that the mesh writes to, for the search for phantoms.
     #[serde(default)]
     pub events: Vec<String>,
+    /// Dead-letter topics of steps that are at least once: they may hold a letter twice.
+    #[serde(default)]
+    pub dead_letters_may_repeat: Vec<String>,
     /// Who has effects.
     pub participants: Vec<String>,
+    /// Which events in [`events`](Self::events) say what a participant did, one event for each line of its log. Leave out
+    /// participants whose step is at least once, or emits another number of events.
+    #[serde(default)]
+    pub publishes: BTreeMap<String, Publishes>,
     /// What each outcome demands of each participant.
     pub outcomes: BTreeMap<String, BTreeMap<String, Demand>>,
 }
@@ -106,6 +118,27 @@ pub enum DeadLetters {
     Prefix(String),
     /// Exactly these.
     Topics(Vec<String>),
+}
+
+/// Types of the events that say what one participant did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Publishes {
+    /// One for each effect that was applied.
+    #[serde(rename = "do")]
+    pub does: Option<String>,
+    /// One for each `undo` that was recorded, whether it found something or not.
+    pub undo: Option<String>,
+    /// Together one for each `do` that was rejected.
+    #[serde(default)]
+    pub rejects: Vec<String>,
+}
+
+impl Publishes {
+    /// All of them.
+    pub fn types(&self) -> impl Iterator<Item = &str> {
+        self.does.iter().chain(&self.undo).chain(&self.rejects).map(String::as_str)
+    }
 }
 
 /// What an outcome demands of one participant.
@@ -224,6 +257,9 @@ impl Expectations {
         if let Some((what, _)) = empty.into_iter().find(|(_, empty)| *empty) {
             return Err(Error::Empty(what));
         }
+        if let Some(name) = self.publishes.keys().find(|name| !self.participants.contains(name)) {
+            return Err(Error::Publisher(name.clone()));
+        }
         for (outcome, demands) in &self.outcomes {
             let unsaid = self.participants.iter().find(|name| !demands.contains_key(*name));
             let unknown = demands.keys().find(|name| !self.participants.contains(name));
@@ -248,6 +284,7 @@ mod tests {
         outcomes_topic: out
         dead_letters: { prefix: dead. }
         participants: [a, b]
+        publishes: { a: { do: Done, rejects: [Full] } }
         outcomes:
           completed: { a: { do: 1, undo: 0 }, b: { do: 3 } }
           compensated: { a: balanced, b: never }";
@@ -260,6 +297,7 @@ mod tests {
         assert_eq!(read.outcomes["compensated"]["b"], Demand::Word(Word::Never));
         assert_eq!((read.most("a"), read.most("b")), (1, 3));
         assert_eq!(read.inputs[0].identity_header, "ce_correlationid");
+        assert_eq!(read.publishes["a"].types().collect::<Vec<_>>(), ["Done", "Full"]);
     }
 
     #[test]
@@ -276,6 +314,7 @@ mod tests {
         let cases = [
             ("b: never", "c: never", "b stands in one of them only"),
             ("b: never", "b: never, c: never", "c stands in one of them only"),
+            ("{ a: { do: Done", "{ z: { do: Done", "z publishes events and is no participant"),
             ("[{ topic: in }]", "[]", "inputs is empty"),
             ("flow: f", "flow: f\n        flo: g", "flo"),
             ("b: never", "b: sometimes", "did not match"),

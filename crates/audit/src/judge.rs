@@ -1,6 +1,7 @@
 //! Evidence and expectations to a verdict. Pure: the same evidence always gives the same verdict.
 
 mod effects;
+mod events;
 mod letters;
 mod saga;
 
@@ -27,7 +28,8 @@ pub enum Kind {
     Phantom,
     /// A saga with more than one outcome.
     DualOutcome,
-    /// Something that fits nowhere: an effect or outcome that no input explains, a record that cannot be read.
+    /// Something that fits nowhere: an effect or outcome that no input explains, an event that no effect explains or that
+    /// is missing, a dead letter of nothing, a record that cannot be read.
     Unexplained,
 }
 
@@ -129,6 +131,9 @@ pub fn judge(evidence: &Evidence, expectations: &Expectations, rules: Rules) -> 
     for (identity, saga) in saga::by_identity(evidence, &letters) {
         judge_saga(&mut verdict, identity, &saga, expectations, rules);
     }
+    for (id, why) in letters::faults(evidence, expectations) {
+        verdict.blame(Kind::Unexplained, id, why);
+    }
     judge_records(&mut verdict, evidence, expectations);
     judge_totals(&mut verdict, rules);
     verdict
@@ -149,6 +154,9 @@ fn judge_saga(
     }
     for (kind, why) in saga.faults(expectations) {
         verdict.blame(kind, identity, why);
+    }
+    for why in saga.untold(expectations) {
+        verdict.blame(Kind::Unexplained, identity, why);
     }
     if let Some(why) = saga.unsettled(rules.clock_slack_ms) {
         verdict.blame(Kind::Unsettled, identity, why);

@@ -24,8 +24,8 @@
 //! | `stuck` | sagas without an outcome whose `undo` lies in a dead-letter topic |
 //! | `dual_outcome` | sagas with more than one outcome record |
 //!
-//! Whatever fits no counter (an effect of an order that nobody sent, an outcome that cannot be read) is listed as
-//! `unexplained` and makes the verdict `INVALID` too. The group before the verdict is handed in and decides nothing.
+//! Whatever fits no counter (an effect of an order that nobody sent, an event twice or without its effect, a dead letter
+//! twice or of nothing, an outcome that cannot be read) is listed as `unexplained` and makes the verdict `INVALID` too. The group before the verdict is handed in and decides nothing.
 //!
 //! - [`expect`]: the expectations file;
 //! - [`evidence`]: what was read, as plain data;

@@ -1,14 +1,15 @@
 //! `quadrille-audit`: audits a run that is over, and says VALID or INVALID.
 
 use std::collections::BTreeMap;
+use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::Parser;
 use quadrille_audit::stores::Stores;
-use quadrille_audit::{Config, Counters, Expectations, Rules, Verdict, report, run};
+use quadrille_audit::{ConcurrentReader, Config, Counters, Expectations, Rules, Verdict, report, run};
 
 /// Reads the topics back, compares them with what the participants recorded, and prints what it found.
 ///
@@ -46,6 +47,10 @@ struct Arguments {
     /// Seconds until all transactions have to be ended and all is read
     #[arg(long, default_value_t = 60)]
     patience_s: u64,
+    /// Watch the topics until standard input ends, and audit then: only so phantoms are found, and only what came after
+    /// `watching` appeared on standard error counts
+    #[arg(long)]
+    watch: bool,
     /// Transactions that ended, as the services count them
     #[arg(long)]
     txns: Option<u64>,
@@ -65,9 +70,16 @@ fn main() -> ExitCode {
     let Arguments { txns, aborted, fenced, takeovers, .. } = arguments;
     match audit(arguments) {
         Ok(verdict) => {
-            print!("{}", report::offenders(&verdict));
-            println!("{}", report::line(&verdict, Counters { txns, aborted, fenced, takeovers }));
-            ExitCode::from(u8::from(!verdict.is_valid()))
+            let line = report::line(&verdict, Counters { txns, aborted, fenced, takeovers });
+            let told = writeln!(std::io::stdout(), "{}{line}", report::offenders(&verdict));
+            match told {
+                // Who went away does not want to know; the exit code tells all the same.
+                Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+                    eprintln!("quadrille-audit: cannot print the verdict: {error}");
+                    ExitCode::from(2)
+                }
+                _ => ExitCode::from(u8::from(!verdict.is_valid())),
+            }
         }
         Err(error) => {
             eprintln!("quadrille-audit: {error:#}");
@@ -92,7 +104,17 @@ fn audit(arguments: Arguments) -> anyhow::Result<Verdict> {
         rules: Rules { sent: arguments.sent, clock_slack_ms: arguments.clock_slack_ms },
         patience: Duration::from_secs(arguments.patience_s),
     };
-    run(&config, None).context("no verdict")
+    let reader = if arguments.watch { Some(watch(&config)?) } else { None };
+    // The error says its cause itself.
+    run(&config, reader).map_err(|error| anyhow!("no verdict: {error}"))
+}
+
+/// A reader that has watched until standard input ended.
+fn watch(config: &Config) -> anyhow::Result<ConcurrentReader> {
+    let reader = ConcurrentReader::start(&config.kafka, &config.expectations).context("cannot watch")?;
+    eprintln!("watching");
+    std::io::copy(&mut std::io::stdin(), &mut std::io::sink()).context("cannot wait for standard input")?;
+    Ok(reader)
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

@@ -11,13 +11,14 @@ use apache_avro::Schema;
 use apache_avro::types::Value;
 use rdkafka::error::KafkaError;
 use serde::Deserialize;
+use serde_json::Value as Json;
 
-use crate::evidence::{DeadLetter, Evidence, Input, Note, Outcome};
+use crate::evidence::{DeadLetter, Event, Evidence, Input, Note, Outcome};
 use crate::expect::{DeadLetters, Expectations};
 use crate::kafka::{self, Client, Isolation};
 pub use crate::kafka::{Offsets, Settings};
 use crate::registry::{self, Registry};
-use crate::wire::Record;
+use crate::wire::{self, Record};
 
 /// Topics that could not be read. Nothing is known about the run then.
 #[derive(Debug, thiserror::Error)]
@@ -142,6 +143,7 @@ pub fn read(
 ) -> Result<Evidence, Error> {
     let client = kafka::client(settings, Isolation::Committed)?;
     let mut collector = Collector::new(expectations, registry)?;
+    collector.evidence.began = span.from.clone();
     kafka::read(&client, &span.from, &span.ends, deadline, &mut |record| collector.take(&record))?;
     Ok(collector.evidence)
 }
@@ -189,6 +191,9 @@ impl<'a> Collector<'a> {
         if record.at.topic == expectations.outcomes_topic {
             self.take_outcome(record)?;
         }
+        if expectations.events.contains(&record.at.topic) {
+            self.take_event(record);
+        }
         if expectations.dead_letters.holds(&record.at.topic) {
             self.evidence.dead_letters.push(self.dead_letter(record, content));
         }
@@ -197,15 +202,20 @@ impl<'a> Collector<'a> {
 
     /// Whether the value is what the topic's schema says.
     fn is_readable(&mut self, record: &Record) -> Result<bool, Error> {
+        let reader = self.schemas[record.at.topic.as_str()].as_ref();
+        let fits = |json: &Json| reader.is_none_or(|schema| registry::fits(json, schema));
         match record.structured() {
             Ok(Some(event)) => {
-                let has = |name| event.get(name).is_some_and(|data| !data.is_null());
-                return Ok(has("data") || has("data_base64"));
+                let has = |name| event.get(name).filter(|data| !data.is_null());
+                return Ok(has("data").is_some_and(fits) || has("data_base64").is_some());
             }
             Err(_) => return Ok(false),
             Ok(None) => {}
         }
-        let Some(reader) = &self.schemas[record.at.topic.as_str()] else { return Ok(record.json().is_ok()) };
+        if record.is_json() {
+            return Ok(record.json().is_ok_and(|json| fits(&json)));
+        }
+        let Some(reader) = reader else { return Ok(record.json().is_ok()) };
         let Ok((id, avro)) = record.frame() else { return Ok(false) };
         let Some(writer) = self.registry.schema(id)? else { return Ok(false) };
         Ok(registry::decode(avro, writer, Some(reader)).is_ok())
@@ -239,6 +249,18 @@ impl<'a> Collector<'a> {
         Ok(registry::decode(avro, writer, None).and_then(outcome))
     }
 
+    /// Keeps an event that says what a participant did. One that cannot be read says nothing, and so is missed.
+    fn take_event(&mut self, record: &Record) {
+        let known =
+            |kind: &str| self.expectations.publishes.values().any(|p| p.types().any(|known| known == kind));
+        if let Ok(Some(kind)) = record.kind()
+            && known(&kind)
+            && let Ok(identity) = record.identity(wire::CORRELATION)
+        {
+            self.evidence.events.push(Event { at: record.at.clone(), kind, identity });
+        }
+    }
+
     fn dead_letter(&self, record: &Record, content: u64) -> DeadLetter {
         let origin = record.origin();
         let input = |topic: &str| self.expectations.inputs.iter().find(|input| input.topic == topic);
@@ -247,7 +269,7 @@ impl<'a> Collector<'a> {
         DeadLetter {
             at: record.at.clone(),
             content,
-            identity: record.identity(header.unwrap_or("ce_correlationid")).ok(),
+            identity: record.identity(header.unwrap_or(wire::CORRELATION)).ok(),
             undo: record.header("quadrille-dead-action") == Some(b"undo"),
             origin,
         }

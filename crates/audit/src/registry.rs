@@ -9,6 +9,7 @@ use apache_avro::Schema;
 use apache_avro::reader::datum::GenericDatumReader;
 use apache_avro::types::Value;
 use serde::Deserialize;
+use serde_json::Value as Json;
 use tokio::runtime::{Builder, Runtime};
 
 /// A schema that cannot be had: nothing is known about the record then.
@@ -126,6 +127,26 @@ pub fn load(path: &Path) -> Result<Schema, Error> {
         .map_err(|error| Error::File { path: path.to_owned(), message: error.to_string() })
 }
 
+/// Whether JSON is a value of `schema`, with defaults for what is absent.
+pub fn fits(json: &Json, schema: &Schema) -> bool {
+    avro(json).resolve(schema).is_ok()
+}
+
+fn avro(json: &Json) -> Value {
+    match json {
+        Json::Null => Value::Null,
+        Json::Bool(is) => Value::Boolean(*is),
+        Json::Number(number) => {
+            number.as_i64().map_or_else(|| Value::Double(number.as_f64().unwrap_or(f64::NAN)), Value::Long)
+        }
+        Json::String(text) => Value::String(text.clone()),
+        Json::Array(items) => Value::Array(items.iter().map(avro).collect()),
+        Json::Object(fields) => {
+            Value::Map(fields.iter().map(|(name, value)| (name.clone(), avro(value))).collect())
+        }
+    }
+}
+
 /// Reads one value that `writer` wrote, all of it, the way `reader` sees it. The error says why it is no such value.
 pub fn decode(avro: &[u8], writer: &Schema, reader: Option<&Schema>) -> Result<Value, String> {
     if let Some(reader) = reader
@@ -180,6 +201,14 @@ mod tests {
         let order = record("Order", r#"{"name":"note","type":["null","string"]}"#);
         assert!(decode(b"\x02\x06abc", &order, Some(&order)).is_ok());
         assert!(decode(b"\x02\x06ab", &order, Some(&order)).is_err());
+    }
+
+    #[test]
+    fn json_fits_a_schema_or_does_not() {
+        let order = record("Order", &format!(r#"{ID},{{"name":"cents","type":"long","default":0}}"#));
+        let fits = |text: &str| fits(&serde_json::from_str(text).unwrap(), &order);
+        assert!(fits(r#"{"id":"1"}"#) && fits(r#"{"id":"1","cents":7}"#));
+        assert!(!fits("{}") && !fits(r#"{"id":1}"#) && !fits(r#"{"id":"1","cents":"seven"}"#));
     }
 
     #[test]

@@ -58,7 +58,11 @@ pub fn gather(config: &Config, reader: Option<ConcurrentReader>) -> Result<Evide
     let mut span = read::settled(kafka, expectations, deadline)?;
     let mut seen = None;
     if let Some(reader) = reader {
-        span.from.extend(reader.began().clone());
+        for (at, began) in reader.began() {
+            // What was removed meanwhile cannot be read again: it shows as seen and gone.
+            let first = span.from.entry(at.clone()).or_insert(*began);
+            *first = (*first).max(*began);
+        }
         let watched = reader.began().keys().cloned().collect();
         let notes = reader.finish(&span.ends, deadline)?.into_iter().collect();
         seen = Some(Seen { watched, notes });

@@ -9,6 +9,9 @@ use serde_json::Value;
 
 use crate::evidence::Position;
 
+/// Header with the identity of a saga, where nothing else is said.
+pub const CORRELATION: &str = "ce_correlationid";
+
 /// A record as it lies in a topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
@@ -80,6 +83,15 @@ impl Record {
         String::from_utf8(key.to_vec()).map_err(|_| Error::NotText(header.to_owned()))
     }
 
+    /// Type of the event: the header `ce_type`, or the attribute `type` in structured mode.
+    pub fn kind(&self) -> Result<Option<String>, Error> {
+        if let Some(kind) = self.text("ce_type")? {
+            return Ok(Some(kind.to_owned()));
+        }
+        let event = self.structured()?;
+        Ok(event.and_then(|event| Some(event.get("type")?.as_str()?.to_owned())))
+    }
+
     /// The event, where the record is one in structured mode (the whole event is a JSON object).
     pub fn structured(&self) -> Result<Option<Value>, Error> {
         let kind = self.text("content-type")?.unwrap_or_default();
@@ -91,6 +103,13 @@ impl Record {
             Some("1.0") => Ok(Some(event)),
             other => Err(Error::SpecVersion(other.unwrap_or_default().to_owned())),
         }
+    }
+
+    /// Whether it says that its value is JSON, whatever the topic's schema.
+    pub fn is_json(&self) -> bool {
+        let kind = self.text("content-type").ok().flatten().unwrap_or_default();
+        let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        kind == "application/json" || kind == "text/json" || kind.ends_with("+json")
     }
 
     /// The value as a JSON object.
@@ -155,6 +174,9 @@ mod tests {
         let structured: (&str, &[u8]) = ("content-type", b"application/cloudevents+json; charset=UTF-8");
         let event = br#"{"specversion":"1.0","correlationid":"4711","data":{}}"#;
         assert_eq!(identity(Some("k"), event, &[structured]), Ok("4711".into()));
+        let typed = br#"{"specversion":"1.0","type":"Placed"}"#;
+        assert_eq!(record(None, typed, &[structured]).kind(), Ok(Some("Placed".into())));
+        assert_eq!(record(None, typed, &[("ce_type", b"Sent")]).kind(), Ok(Some("Sent".into())));
         let old = br#"{"specversion":"0.3"}"#;
         assert_eq!(
             identity(Some("k"), old, &[structured]),
@@ -169,6 +191,13 @@ mod tests {
         assert_eq!(identity(Some(""), b"", &[]), Err(Error::Nobody.to_string()));
         assert!(identity(Some("k"), b"", &[("ce_correlationid", b"\xff")]).is_err());
         assert!(identity(Some("k"), b"", &[("ce_specversion", b"0.3")]).is_err());
+    }
+
+    #[test]
+    fn json_is_announced() {
+        let is_json = |kind: &[u8]| record(None, b"{}", &[("content-type", kind)]).is_json();
+        assert!(is_json(b"application/json; charset=utf-8") && is_json(b"Application/X+JSON"));
+        assert!(!is_json(b"application/avro") && !record(None, b"{}", &[]).is_json());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 mod honest;
 
-use honest::{HONEST, dead_letter, effect, evidence, expectations, input, outcome};
+use honest::{HONEST, dead_letter, effect, event, evidence, expectations, input, outcome};
 use quadrille_audit::evidence::{Action, Evidence, Note, Position};
 use quadrille_audit::judge::{Kind, Rules, judge};
 use quadrille_audit::report::{self, Counters};
@@ -53,7 +53,7 @@ fn an_outcome_dropped() {
 #[test]
 fn an_effect_doubled() {
     let fault = |e: &mut Evidence| e.effects.push(effect(90, "payment", "good", Action::Do));
-    planted(fault, &[(Kind::Lost, 1), (Kind::DupEffect, 1)]);
+    planted(fault, &[(Kind::Lost, 1), (Kind::DupEffect, 1), (Kind::Unexplained, 1)]);
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn an_effect_doubled_under_another_activation() {
         second.activation = "another".into();
         e.effects.push(second);
     };
-    planted(fault, &[(Kind::Lost, 1), (Kind::DupEffect, 1)]);
+    planted(fault, &[(Kind::Lost, 1), (Kind::DupEffect, 1), (Kind::Unexplained, 1)]);
 }
 
 #[test]
@@ -96,7 +96,9 @@ fn a_do_after_an_undo_that_found_nothing() {
         late.activation = "late".into();
         e.effects.extend([undo, late]);
     };
-    planted(fault, &[(Kind::Lost, 1), (Kind::DupEffect, 1), (Kind::Leaked, 1), (Kind::AfterUndo, 1)]);
+    let counters = [Kind::Lost, Kind::DupEffect, Kind::Leaked, Kind::AfterUndo];
+    // Two lines, and no event for either.
+    planted(fault, &[&counters.map(|kind| (kind, 1))[..], &[(Kind::Unexplained, 2)]].concat());
 }
 
 #[test]
@@ -104,6 +106,7 @@ fn an_order_lost_with_all_its_traces() {
     let fault = |e: &mut Evidence| {
         e.outcomes.retain(|o| o.identity != "good");
         e.effects.retain(|f| f.identity != "good");
+        e.events.retain(|f| f.identity != "good");
     };
     planted(fault, &[(Kind::Lost, 1), (Kind::Unsettled, 1)]);
 }
@@ -141,7 +144,7 @@ fn an_undo_without_a_do_that_stands() {
         undo.activation = "never-done".into();
         e.effects.push(undo);
     };
-    planted(fault, &[(Kind::Lost, 1), (Kind::Leaked, 1)]);
+    planted(fault, &[(Kind::Lost, 1), (Kind::Leaked, 1), (Kind::Unexplained, 1)]);
 }
 
 #[test]
@@ -246,6 +249,76 @@ fn an_effect_and_an_outcome_that_no_input_explains() {
 fn an_effect_of_an_unknown_participant() {
     let fault = |e: &mut Evidence| e.effects.push(effect(90, "bank", "good", Action::Do));
     planted(fault, &[(Kind::Unexplained, 1)]);
+}
+
+#[test]
+fn an_event_doubled() {
+    let fault = |e: &mut Evidence| e.events.push(event(90, "Taken", "good"));
+    planted(fault, &[(Kind::Unexplained, 1)]);
+}
+
+#[test]
+fn an_event_dropped() {
+    let fault = |e: &mut Evidence| e.events.retain(|event| event.kind != "Declined");
+    planted(fault, &[(Kind::Unexplained, 1)]);
+}
+
+#[test]
+fn an_event_of_an_order_that_nobody_sent() {
+    let fault = |e: &mut Evidence| e.events.push(event(90, "Refunded", "stranger"));
+    planted(fault, &[(Kind::Unexplained, 1)]);
+}
+
+#[test]
+fn a_step_that_was_given_up_need_not_have_told_what_it_did() {
+    let mut evidence = evidence();
+    evidence.events.retain(|event| event.kind != "Taken");
+    for (offset, identity) in [(90, "good"), (91, "no-stock")] {
+        let origin = Some(("control.charge", offset));
+        evidence.dead_letters.push(dead_letter("dead.charge", offset, origin, Some(identity)));
+    }
+    assert_eq!(line(&evidence), HONEST);
+    evidence.events.extend([event(90, "Taken", "good"), event(91, "Taken", "good")]);
+    let verdict = judge(&evidence, &expectations(), Rules::default());
+    assert_eq!(verdict.count(Kind::Unexplained), 1, "more than it did is never excused");
+}
+
+#[test]
+fn a_saga_without_an_outcome_need_not_have_told_what_was_done() {
+    let fault = |e: &mut Evidence| {
+        e.outcomes.retain(|o| o.identity != "good");
+        e.events.retain(|event| event.identity != "good");
+    };
+    planted(fault, &[(Kind::Lost, 1), (Kind::Unsettled, 1)]);
+}
+
+#[test]
+fn a_dead_letter_doubled() {
+    let again = || dead_letter("dead.charge", 90, Some(("orders", 10)), None);
+    planted(|e| e.dead_letters.push(again()), &[(Kind::Unexplained, 1)]);
+
+    let mut expectations = expectations();
+    expectations.dead_letters_may_repeat.push("dead.charge".into());
+    let mut evidence = evidence();
+    evidence.dead_letters.push(again());
+    assert!(judge(&evidence, &expectations, Rules::default()).is_valid());
+}
+
+#[test]
+fn a_dead_letter_with_other_bytes_than_its_record() {
+    let fault = |e: &mut Evidence| e.dead_letters[0].content += 1;
+    planted(fault, &[(Kind::Unexplained, 1)]);
+}
+
+#[test]
+fn a_dead_letter_of_nothing() {
+    let nothing = || dead_letter("dead.charge", 90, Some(("orders", 90)), None);
+    planted(|e| e.dead_letters.push(nothing()), &[(Kind::Unexplained, 1)]);
+
+    let mut evidence = evidence();
+    evidence.dead_letters.push(nothing());
+    evidence.began.insert(("orders".into(), 0), 91);
+    assert_eq!(line(&evidence), HONEST, "what lies before the first record that was read is not known");
 }
 
 #[test]

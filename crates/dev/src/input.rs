@@ -12,13 +12,15 @@
 //! Other fields are refused. Lines that are empty are passed over.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use quadrille_events::Codecs;
 use quadrille_kafka::publish::Outgoing;
 use quadrille_topology::Mesh;
-use quadrille_topology::mesh::Body;
+use quadrille_topology::lower;
+use quadrille_topology::mesh::{Body, Prefix};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -36,6 +38,9 @@ pub struct Error {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Line {
+    /// Which line of the file it is, from 1.
+    #[serde(skip)]
+    pub number: usize,
     /// Topic.
     pub topic: String,
     /// Key.
@@ -55,13 +60,43 @@ pub struct Line {
     pub value_base64: Option<String>,
 }
 
+/// The records of a file, in order, all of them for partitions of `mesh`, which `prefix` has made a copy of.
+///
+/// # Errors
+/// The file cannot be read, or one of its lines cannot be published.
+pub fn read(file: &Path, mesh: &Mesh, prefix: Option<&Prefix>) -> Result<Vec<Line>, crate::Error> {
+    let name = file.display();
+    let text = std::fs::read_to_string(file).map_err(|e| format!("cannot read {name}: {e}"))?;
+    let mut lines = parse(&text).map_err(|e| format!("{name}: {e}"))?;
+    if let Some(prefix) = prefix {
+        lines.iter_mut().for_each(|line| line.topic = prefix.topic(&line.topic));
+    }
+    let topics: BTreeMap<_, _> =
+        lower::topics(mesh).into_iter().map(|topic| (topic.name, topic.partitions)).collect();
+    for line in &lines {
+        let (topic, number) = (&line.topic, line.number);
+        let reason = match (topics.get(topic), line.partition) {
+            (None, _) => format!("mesh {} has no topic {topic}", mesh.name),
+            (Some(partitions), Some(partition)) if partition >= *partitions => {
+                format!("there is no partition {partition}: topic {topic} has {partitions}")
+            }
+            _ => continue,
+        };
+        return Err(format!("{name}: line {number}: {reason}").into());
+    }
+    Ok(lines)
+}
+
 /// The records of a file, in order.
 pub fn parse(text: &str) -> Result<Vec<Line>, Error> {
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     lines
         .map(|(index, line)| {
+            // The library counts lines too, and knows of one.
+            let reason = |e: serde_json::Error| e.to_string().replace(" at line 1 column ", " at column ");
             let parsed: Line =
-                serde_json::from_str(line).map_err(|e| Error { line: index + 1, reason: e.to_string() })?;
+                serde_json::from_str(line).map_err(|e| Error { line: index + 1, reason: reason(e) })?;
+            let parsed = Line { number: index + 1, ..parsed };
             match (&parsed.value, &parsed.value_base64) {
                 (Some(_), Some(_)) => {
                     let reason = "it has both value and value_base64: give one of them".to_owned();
@@ -91,9 +126,9 @@ impl Line {
         }
     }
 
-    /// The record with its value encoded. `number` is the line's, for errors.
-    pub fn encode(&self, number: usize, mesh: &Mesh, codecs: &Codecs) -> Result<Outgoing, Error> {
-        let error = |reason: String| Error { line: number, reason };
+    /// The record with its value encoded.
+    pub fn encode(&self, mesh: &Mesh, codecs: &Codecs) -> Result<Outgoing, Error> {
+        let error = |reason: String| Error { line: self.number, reason };
         let value = match (&self.value, &self.value_base64) {
             (None | Some(Value::Null), None) => None,
             (_, Some(text)) => {
@@ -127,15 +162,15 @@ mod tests {
     fn a_line_is_a_record() {
         let lines =
             parse("{\"topic\":\"t\",\"key\":\"k\",\"value\":{\"a\":1}}\n\n{\"topic\":\"t\"}\n").unwrap();
-        assert_eq!(lines.len(), 2);
+        assert_eq!(lines.iter().map(|line| line.number).collect::<Vec<_>>(), [1, 3], "lines of the file");
         assert_eq!((lines[0].identity(), lines[1].identity()), (Some("k"), None));
     }
 
     #[test]
     fn mistakes_are_named_by_their_line() {
         let cases = [
-            ("{\"topic\":\"t\"}\n{", "line 2: EOF while parsing an object at line 1 column 1"),
-            ("{\"key\":\"k\"}", "line 1: missing field `topic` at line 1 column 11"),
+            ("{\"topic\":\"t\"}\n{", "line 2: EOF while parsing an object at column 1"),
+            ("{\"key\":\"k\"}", "line 1: missing field `topic` at column 11"),
             (
                 "{\"topic\":\"t\",\"value\":1,\"value_base64\":\"\"}",
                 "line 1: it has both value and value_base64: give one of them",

@@ -15,6 +15,15 @@
 //! | [`unused`] | whether a cluster has seen the mesh before |
 //! | [`session`] | all of it, from start to end |
 
+/// Says something on standard error, to whoever still listens.
+macro_rules! say {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($text)*);
+    }};
+}
+use say;
+
 pub mod awaited;
 pub mod input;
 pub mod mesh;

@@ -39,7 +39,7 @@ impl Progress {
             None if self.said.is_none_or(|said| said.elapsed() >= EVERY) => {
                 self.said = Some(Instant::now());
                 let seconds = self.began.elapsed().as_secs();
-                eprintln!("{seconds:>4} s  {}/{}  {text}", awaited.done(), awaited.total());
+                crate::say!("{seconds:>4} s  {}/{}  {text}", awaited.done(), awaited.total());
             }
             None => {}
         }

@@ -26,7 +26,7 @@ use quadrille_types::topics::Names;
 
 use crate::Error;
 use crate::awaited::Awaited;
-use crate::input::{self, Line};
+use crate::input::Line;
 use crate::mesh::{Local, http_services};
 use crate::programs::{DevFile, Running};
 use crate::progress::Progress;
@@ -143,25 +143,20 @@ impl Session {
         }
     }
 
-    /// Publishes `file`, waits until every input has come to its end (at most `within`), stops everything and audits
+    /// Publishes the `lines` of `file`, waits until every input has come to its end (at most `within`), stops everything and audits
     /// the run against `expectations`.
     pub async fn publish(
         mut self,
         file: &Path,
+        lines: Vec<Line>,
         expectations: Expectations,
         within: Duration,
     ) -> Result<Audited, Error> {
-        let text =
-            std::fs::read_to_string(file).map_err(|e| format!("cannot read {}: {e}", file.display()))?;
-        let mut lines = input::parse(&text).map_err(|e| format!("{}: {e}", file.display()))?;
-        if let Some(prefix) = &self.job.prefix {
-            lines.iter_mut().for_each(|line| line.topic = prefix.topic(&line.topic));
-        }
         let mesh = &self.job.mesh;
         let emitted: BTreeSet<&str> =
             lines.iter().filter_map(|line| line.event(mesh)).map(|e| e.name.as_str()).collect();
         let codecs = Codecs::connect(mesh, Some(&self.schemas), &emitted, REGISTRY).await?;
-        let records = lines.iter().zip(1..).map(|(line, number)| line.encode(number, mesh, &codecs));
+        let records = lines.iter().map(|line| line.encode(mesh, &codecs));
         let records =
             records.collect::<Result<Vec<_>, _>>().map_err(|e| format!("{}: {e}", file.display()))?;
         let passed = self.job.settings.of_the_user();
@@ -176,7 +171,7 @@ impl Session {
             publisher.send(record)?;
         }
         let sent = tokio::task::spawn_blocking(move || publisher.flush(Duration::from_secs(60))).await??;
-        eprintln!("published {sent} records from {}", file.display());
+        crate::say!("published {sent} records from {}", file.display());
         self.wait(&watcher, awaited(&self.job.mesh, &lines), within).await?;
         drop(watcher);
         let counters = self.counters().await;
@@ -220,7 +215,7 @@ impl Session {
         }
         if awaited.done() < awaited.total() {
             let examples = awaited.examples().join(", ");
-            eprintln!(
+            crate::say!(
                 "not every input came to its end within {} s; open, for example: {examples}",
                 within.as_secs()
             );

@@ -29,7 +29,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) if terminal::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("quadrille: {error:#}");
+            crate::terminal::say!("quadrille: {error:#}");
             ExitCode::from(commands::UNANSWERED)
         }
     }

@@ -25,6 +25,15 @@ pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
 }
 
+/// Tells who sits at the terminal. Where nobody listens any more, as in `quadrille ... 2>&1 | head`, nothing is told.
+macro_rules! say {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($text)*);
+    }};
+}
+pub(crate) use say;
+
 /// Writes one line of JSON to stdout.
 ///
 /// # Errors

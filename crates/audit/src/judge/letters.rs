@@ -1,6 +1,6 @@
 //! Which inputs the dead letters are of.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::evidence::{DeadLetter, Evidence, Input, Position};
 use crate::expect::Expectations;
@@ -40,6 +40,41 @@ pub(super) fn sort<'a>(evidence: &'a Evidence, expectations: &Expectations) -> L
         }
     }
     Letters { refused, others }
+}
+
+/// Letters that should not be there: one that is there twice, one of a record that is not there, one with other bytes.
+/// Each with the identity that it names, or its position.
+pub(super) fn faults(evidence: &Evidence, expectations: &Expectations) -> Vec<(String, String)> {
+    let inputs: BTreeMap<&Position, &Input> =
+        evidence.inputs.iter().map(|input| (&input.at, input)).collect();
+    let mut known: BTreeSet<(&str, &Position)> = BTreeSet::new();
+    let mut found = Vec::new();
+    for letter in &evidence.dead_letters {
+        let Some(origin) = &letter.origin else { continue };
+        let mut blame = |why: String| {
+            let id = letter.identity.clone().unwrap_or_else(|| letter.at.to_string());
+            found.push((id, format!("dead letter {}: {why}", letter.at)));
+        };
+        let topic = letter.at.topic.as_str();
+        let may_repeat = expectations.dead_letters_may_repeat.iter().any(|name| name == topic);
+        if !known.insert((topic, origin)) && !may_repeat {
+            blame(format!("{origin} has one there already"));
+        }
+        match inputs.get(origin) {
+            Some(input) if input.content != letter.content => {
+                blame(format!("its bytes are not those of {origin}"))
+            }
+            None if is_missing(origin, evidence, expectations) => blame(format!("{origin} is not there")),
+            _ => {}
+        }
+    }
+    found
+}
+
+/// Whether a place that holds no input is one that was read.
+fn is_missing(at: &Position, evidence: &Evidence, expectations: &Expectations) -> bool {
+    let began = evidence.began.get(&(at.topic.clone(), at.partition)).copied().unwrap_or(0);
+    expectations.inputs.iter().any(|input| input.topic == at.topic) && at.offset >= began
 }
 
 /// By content: how many letters the dead-letter topic with most of them has.

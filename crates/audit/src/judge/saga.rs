@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::Kind;
 use super::effects::Tally;
 use super::letters::Letters;
-use crate::evidence::{DeadLetter, Effect, Evidence, Outcome};
+use crate::evidence::{DeadLetter, Effect, Event, Evidence, Outcome};
 use crate::expect::{Counts, Expectations};
 
 /// What was found for one identity.
@@ -14,6 +14,7 @@ pub(super) struct Saga<'a> {
     pub(super) accepted: bool,
     pub(super) outcomes: Vec<&'a Outcome>,
     pub(super) letters: Vec<&'a DeadLetter>,
+    pub(super) events: Vec<&'a Event>,
     /// Lines by participant, in the order in which it recorded them.
     pub(super) effects: BTreeMap<&'a str, Vec<&'a Effect>>,
 }
@@ -31,6 +32,9 @@ pub(super) fn by_identity<'a>(evidence: &'a Evidence, letters: &Letters<'a>) -> 
         if let Some(identity) = &letter.identity {
             sagas.entry(identity).or_default().letters.push(letter);
         }
+    }
+    for event in &evidence.events {
+        sagas.entry(&event.identity).or_default().events.push(event);
     }
     for effect in &evidence.effects {
         let saga = sagas.entry(&effect.identity).or_default();

@@ -2,7 +2,9 @@
 //! with the same broken bytes.
 
 use quadrille_audit::Expectations;
-use quadrille_audit::evidence::{Action, DeadLetter, Effect, Evidence, Input, Note, Outcome, Position, Seen};
+use quadrille_audit::evidence::{
+    Action, DeadLetter, Effect, Event, Evidence, Input, Note, Outcome, Position, Seen,
+};
 
 /// The line for it.
 pub(crate) const HONEST: &str = "accepted=5 effect_once=3 dlt=2 lost=0 dup_effect=0 leaked=0 after_undo=0 unsettled=0 phantom=0 \
@@ -22,6 +24,7 @@ pub(crate) fn expectations() -> Expectations {
         outcomes_topic: outcomes
         dead_letters: { prefix: dead. }
         participants: [stock, payment, shipping]
+        publishes: { payment: { do: Taken, undo: Refunded, rejects: [Declined] } }
         outcomes:
           completed:
             stock: { do: 1, undo: 0 }
@@ -52,6 +55,13 @@ pub(crate) fn evidence() -> Evidence {
             outcome(1, "declined", "compensated"),
             outcome(2, "no-stock", "compensated"),
         ],
+        events: vec![
+            event(0, "Taken", "good"),
+            event(1, "Declined", "declined"),
+            event(2, "Taken", "no-stock"),
+            event(3, "Refunded", "no-stock"),
+        ],
+        began: Default::default(),
         dead_letters: vec![
             dead_letter("dead.charge", 0, Some(("orders", 10)), None),
             dead_letter("dead.charge", 1, Some(("orders", 11)), None),
@@ -88,15 +98,20 @@ pub(crate) fn outcome(offset: i64, identity: &str, name: &str) -> Outcome {
     }
 }
 
+pub(crate) fn event(offset: i64, kind: &str, identity: &str) -> Event {
+    Event { at: position("payments", offset), kind: kind.into(), identity: identity.into() }
+}
+
 pub(crate) fn dead_letter(
     topic: &str,
     offset: i64,
     origin: Option<(&str, i64)>,
     identity: Option<&str>,
 ) -> DeadLetter {
+    let broken = matches!(origin, Some(("orders", 10 | 11)));
     DeadLetter {
         at: position(topic, offset),
-        content: offset as u64,
+        content: if broken { BROKEN } else { offset as u64 },
         origin: origin.map(|(topic, offset)| position(topic, offset)),
         identity: identity.map(str::to_owned),
         undo: false,

@@ -47,7 +47,7 @@ impl Apply {
                 Ok(ExitCode::SUCCESS)
             }
             Err(error) => {
-                eprintln!("quadrille: {error:#}");
+                crate::terminal::say!("quadrille: {error:#}");
                 Ok(ExitCode::from(NO))
             }
         }
@@ -70,7 +70,7 @@ impl Apply {
             (Some(known), Some(new)) => tokio.block_on(register(mesh, &known, &new))?,
             _ => {
                 if has_avro(mesh) {
-                    eprintln!(
+                    crate::terminal::say!(
                         "quadrille: schemas were left alone: give --schema-registry to register them too"
                     );
                 }

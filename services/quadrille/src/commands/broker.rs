@@ -58,7 +58,7 @@ impl Broker {
     /// # Errors
     /// An address or the data folder can't be had, or what was written can't be put away at the end.
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
-        eprintln!("{NOTICE}");
+        crate::terminal::say!("{NOTICE}");
         log_to_stderr();
         let broker = self.start_broker()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -36,7 +36,7 @@ impl Check {
                     }
                 }
                 Err(error) => {
-                    eprintln!("quadrille: {:#}", anyhow::Error::from(error));
+                    crate::terminal::say!("quadrille: {:#}", anyhow::Error::from(error));
                     code = UNANSWERED;
                 }
             }
@@ -65,16 +65,16 @@ pub(crate) fn print_diagnostics(topology: &Topology) {
     let style = terminal::style(&io::stderr());
     let checked = &topology.checked;
     for diagnostic in &checked.diagnostics {
-        eprintln!("{}", render::diagnostic(diagnostic, &topology.file, &topology.text, style));
+        crate::terminal::say!("{}", render::diagnostic(diagnostic, &topology.file, &topology.text, style));
     }
     if checked.left_out > 0 {
-        eprintln!("... and {} more\n", checked.left_out);
+        crate::terminal::say!("... and {} more\n", checked.left_out);
     }
     let errors =
         checked.diagnostics.iter().filter(|d| d.severity == Severity::Error).count() + checked.left_out;
     if errors > 0 {
         let flow = if checked.flow_checked { "" } else { "; the flow is checked once these are corrected" };
-        eprintln!("{}: {}{flow}", topology.file, counted(errors, "mistake"));
+        crate::terminal::say!("{}: {}{flow}", topology.file, counted(errors, "mistake"));
     }
 }
 

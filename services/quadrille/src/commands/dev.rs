@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use clap::ValueEnum;
 use quadrille_audit::expect::Expectations;
+use quadrille_dev::input;
 use quadrille_dev::servers::Servers;
 use quadrille_dev::session::{Job, Session};
 use quadrille_host::PrefixOption;
@@ -16,6 +17,9 @@ use quadrille_host::signals::Signals;
 use quadrille_kafka::Settings;
 
 use crate::terminal;
+
+/// How long threads of a run that was broken off may take to end.
+const LEFT: Duration = Duration::from_secs(2);
 
 /// How long a member may be silent here: a program that dies is missed soon.
 const SESSION: Duration = Duration::from_secs(10);
@@ -75,17 +79,30 @@ impl Dev {
     /// # Errors
     /// Something does not start, or ends when it should not.
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
-        eprintln!("quadrille: starting {}", self.file.display());
+        crate::terminal::say!("quadrille: starting {}", self.file.display());
         logs::init(Format::Text, &self.log)?;
         quadrille_host::ops::recorder();
         let mesh = quadrille_host::topology::load(&self.file)?.prefixed(self.copy.prefix.as_ref());
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        runtime.block_on(self.session(mesh)).map_err(|error| anyhow!("{error}"))
+        let publishes = self.publish.is_some();
+        let ended = runtime.block_on(async {
+            tokio::select! {
+                ended = self.session(mesh) => ended.map_err(|error| anyhow!("{error}")),
+                // One that stays listens itself, and ends in order.
+                signal = interrupted(), if publishes => signal,
+            }
+        });
+        // What was broken off may still be working on it.
+        runtime.shutdown_timeout(LEFT);
+        ended
     }
 
     async fn session(self, mesh: quadrille_topology::Mesh) -> Result<ExitCode, quadrille_dev::Error> {
         let temporary = match &self.data {
-            None => Some(tempfile::Builder::new().prefix("quadrille-").tempdir()?),
+            None => Some(tempfile::Builder::new().prefix("quadrille-").tempdir().map_err(|error| {
+                let folder = std::env::temp_dir();
+                format!("no folder for the data in {}: {error}; name one with --data", folder.display())
+            })?),
             Some(_) => None,
         };
         let folder = match (&self.data, &temporary) {
@@ -97,6 +114,11 @@ impl Dev {
             Some(_) => Some(self.expectations()?),
             None => None,
         };
+        let lines = self
+            .publish
+            .as_ref()
+            .map(|file| input::read(file, &mesh, self.copy.prefix.as_ref()))
+            .transpose()?;
         let topology = std::path::absolute(&self.file)?;
         let servers = self.servers(&folder).await?;
         let job = Job {
@@ -108,18 +130,22 @@ impl Dev {
         };
         let session = Session::start(job, servers, self.publish.is_some()).await?;
         let (kafka, registry) = session.addresses();
-        eprintln!("kafka {kafka}\nregistry {registry}\ndata {}", folder.display());
-        let (Some(publish), Some(expectations)) = (&self.publish, expectations) else {
+        crate::terminal::say!("kafka {kafka}\nregistry {registry}\ndata {}", folder.display());
+        let (Some(publish), Some(lines), Some(expectations)) = (&self.publish, lines, expectations) else {
             return stay(session).await;
         };
-        let audited = session.publish(publish, expectations, self.timeout).await?;
+        let audited = session.publish(publish, lines, expectations, self.timeout).await?;
         if !audited.verdict.is_valid() {
             // What was found is looked for in the data.
             if let Some(temporary) = temporary {
-                eprintln!("the data is kept in {}", temporary.keep().display());
+                crate::terminal::say!("the data is kept in {}", temporary.keep().display());
             }
         }
-        terminal::print(&format!("{}\n", audited.text()))?;
+        match terminal::print(&format!("{}\n", audited.text())) {
+            // Who went away does not want to know; the exit code tells all the same.
+            Err(error) if !terminal::is_broken_pipe(&error) => return Err(error.into()),
+            _ => {}
+        }
         Ok(if audited.verdict.is_valid() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
@@ -158,9 +184,15 @@ impl Dev {
     }
 }
 
+/// Waits for a signal: whoever sends one does not wait for the verdict.
+async fn interrupted() -> anyhow::Result<ExitCode> {
+    let signal = Signals::new().context("signals cannot be heard")?.next().await;
+    Err(anyhow!("broken off by {signal}: there is no verdict"))
+}
+
 /// Stays until a signal comes, or a part ends that should not.
 async fn stay(mut session: Session) -> Result<ExitCode, quadrille_dev::Error> {
-    eprintln!("running {}; Ctrl-C ends it", session.topology().display());
+    crate::terminal::say!("running {}; Ctrl-C ends it", session.topology().display());
     let mut signals = Signals::new().context("signals cannot be heard")?;
     let mut look = tokio::time::interval(Duration::from_millis(500));
     loop {
@@ -169,7 +201,7 @@ async fn stay(mut session: Session) -> Result<ExitCode, quadrille_dev::Error> {
             _ = look.tick() => session.healthy()?,
         }
     }
-    eprintln!("ending");
+    crate::terminal::say!("ending");
     session.stop().await?;
     Ok(ExitCode::SUCCESS)
 }

@@ -89,7 +89,7 @@ impl List {
         };
         let read = sagas.board()?;
         for strange in &read.strange {
-            eprintln!("quadrille: {strange}");
+            crate::terminal::say!("quadrille: {strange}");
         }
         let runs = read.board.runs().iter();
         let wanted = runs.filter(|(_, state)| self.state.takes(Standing::of(state)));
@@ -100,9 +100,9 @@ impl List {
         tell_ended(&sagas, &mut found)?;
         self.print(&found)?;
         if more > 0 {
-            eprintln!("... and {} more: --limit shows more", words::grouped(more as i64));
+            crate::terminal::say!("... and {} more: --limit shows more", words::grouped(more as i64));
         }
-        eprintln!("{}", counted(&read.board.counts()));
+        crate::terminal::say!("{}", counted(&read.board.counts()));
         Ok(ExitCode::SUCCESS)
     }
 

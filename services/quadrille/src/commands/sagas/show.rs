@@ -48,7 +48,7 @@ impl Show {
             found.extend(sagas.told(run)?);
         }
         if found.is_empty() {
-            eprintln!("quadrille: no saga has the correlation ID or run {}", self.id);
+            crate::terminal::say!("quadrille: no saga has the correlation ID or run {}", self.id);
             return Ok(ExitCode::from(NO));
         }
         let tokio = connection::tokio()?;

@@ -116,7 +116,7 @@ impl Watcher<'_> {
         if on_screen {
             return self.draw();
         }
-        eprintln!("{}", counted(&self.board.counts()));
+        crate::terminal::say!("{}", counted(&self.board.counts()));
         let open: Vec<RunId> = self
             .board
             .runs()

@@ -47,7 +47,14 @@ impl Lag {
         let settings = self.connection.kafka()?;
         let inspector = Inspector::new(&settings)?;
         let groups = match mesh {
-            Some(ref groups) => groups.clone(),
+            Some(ref groups) => {
+                let there: BTreeMap<_, _> = inspector.topics()?.into_iter().collect();
+                let mut named = groups.values().flatten().map(|partition| &partition.topic);
+                if let Some(missing) = named.find(|topic| !there.contains_key(topic.as_str())) {
+                    anyhow::bail!("there is no topic {missing}: run `quadrille apply`");
+                }
+                groups.clone()
+            }
             None => self.on_cluster(&inspector)?,
         };
         let mut rows = Vec::new();
@@ -58,7 +65,7 @@ impl Lag {
             rows.retain(|row| row.committed.is_some());
         }
         if let (Some(group), true) = (&self.group, rows.is_empty()) {
-            eprintln!("quadrille: group {group} has no position anywhere");
+            crate::terminal::say!("quadrille: group {group} has no position anywhere");
             return Ok(ExitCode::from(NO));
         }
         self.print(&rows)?;

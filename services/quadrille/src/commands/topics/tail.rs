@@ -49,12 +49,12 @@ impl Tail {
         let settings = self.connection.kafka()?;
         let inspector = Inspector::new(&settings)?;
         let Some(mut known) = reading::ends_of(&inspector, &self.topic)? else {
-            eprintln!("quadrille: there is no topic {}", self.topic);
+            crate::terminal::say!("quadrille: there is no topic {}", self.topic);
             return Ok(ExitCode::from(NO));
         };
         known.retain(|partition, _| self.partition.is_none_or(|wanted| wanted == partition.partition));
         if known.is_empty() {
-            eprintln!("quadrille: topic {} has no such partition with a leader", self.topic);
+            crate::terminal::say!("quadrille: topic {} has no such partition with a leader", self.topic);
             return Ok(ExitCode::from(NO));
         }
         let tokio = connection::tokio()?;
@@ -117,7 +117,9 @@ fn warn_of_open_transactions(known: &Known) {
     for (partition, ends) in known {
         if ends.high > ends.stable {
             let hidden = ends.high - ends.stable;
-            eprintln!("quadrille: {hidden} offsets of {partition} lie behind an open transaction: not shown");
+            crate::terminal::say!(
+                "quadrille: {hidden} offsets of {partition} lie behind an open transaction: not shown"
+            );
         }
     }
 }
