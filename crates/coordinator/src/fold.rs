@@ -10,6 +10,7 @@ use quadrille_saga::changelog::{self, Key};
 use quadrille_saga::transition::{Flag, Outcome};
 use quadrille_saga::{Action, State, next};
 use quadrille_schema::Encoder;
+use quadrille_topology::lower;
 use quadrille_types::command::Command;
 use quadrille_types::envelope::{Envelope, Headers, Lineage};
 use quadrille_types::fact::Fact;
@@ -26,6 +27,9 @@ pub const UNMATCHED_REASON: &str = "quadrille-unmatched-reason";
 /// Most timers that fire in one transaction.
 const TIMERS: usize = 500;
 
+/// Bytes of records after which no more timers fire in one transaction.
+const TIMER_BYTES: usize = 8 << 20;
+
 /// Folds the facts of the partitions that this instance owns.
 pub struct Fold {
     spec: Arc<CoordinatorSpec>,
@@ -33,6 +37,8 @@ pub struct Fold {
     outcomes: Encoder,
     partitions: BTreeMap<i32, Sagas>,
     out: Vec<OutRecord>,
+    /// What `out` takes.
+    bytes: usize,
     /// Changed state, the last value of each key: a saga that moved ten times in a transaction is written once.
     state: BTreeMap<(i32, Key), Option<Vec<u8>>>,
     touched: BTreeSet<i32>,
@@ -47,6 +53,7 @@ impl Fold {
             outcomes,
             partitions: BTreeMap::new(),
             out: Vec::new(),
+            bytes: 0,
             state: BTreeMap::new(),
             touched: BTreeSet::new(),
         }
@@ -118,7 +125,7 @@ impl Fold {
     fn command(&mut self, command: &Command) {
         let key = command.lineage.correlation_id.as_bytes();
         let count = self.spec.step_partitions.get(&command.step).copied().unwrap_or(1);
-        self.out.push(OutRecord {
+        self.push(OutRecord {
             topic: self.spec.names.control(&command.step),
             partition: partition::of_key(key, count) as i32,
             key: Some(key.to_vec()),
@@ -158,7 +165,7 @@ impl Fold {
         };
         let key = lineage.correlation_id.as_bytes();
         let value = self.outcomes.encode(&event).expect("the schema of the outcome is our own");
-        self.out.push(OutRecord {
+        self.push(OutRecord {
             topic: self.spec.names.outcomes(),
             partition: partition::of_key(key, self.spec.saga_partitions) as i32,
             key: Some(key.to_vec()),
@@ -173,9 +180,28 @@ impl Fold {
         self.write(self.spec.names.unmatched(), number, fact.lineage.run, format::encode(fact), vec![header]);
     }
 
+    /// A record of a facts topic that is no fact.
+    fn strange(&mut self, record: Record, reason: &'static str) {
+        metrics::counter!("quadrille_facts_unmatched_total", "reason" => reason).increment(1);
+        let mut headers = record.headers;
+        headers.push((UNMATCHED_REASON.to_owned(), Some(reason.as_bytes().to_vec())));
+        self.push(OutRecord {
+            topic: self.spec.names.unmatched(),
+            partition: record.position.partition,
+            key: record.key,
+            value: record.value,
+            headers,
+        });
+    }
+
+    fn push(&mut self, record: OutRecord) {
+        self.bytes += record.size();
+        self.out.push(record);
+    }
+
     fn write(&mut self, topic: String, number: i32, run: RunId, value: Vec<u8>, mut headers: Headers) {
         headers.extend(content_type());
-        self.out.push(OutRecord {
+        self.push(OutRecord {
             topic,
             partition: number,
             key: Some(run.to_string().into_bytes()),
@@ -213,26 +239,25 @@ impl Processor for Fold {
     fn forget(&mut self) {
         self.partitions.clear();
         self.out.clear();
+        self.bytes = 0;
         self.state.clear();
         self.touched.clear();
     }
 
     fn process(&mut self, record: Record, now_ms: i64) -> Result<(), Error> {
         metrics::counter!("quadrille_facts_total").increment(1);
+        // What no step and no ingest writes would not fit into the journal either.
+        if record.size() > lower::OWN_BYTES_MAX {
+            let position = &record.position;
+            tracing::error!(target: "quadrille::saga", %position, bytes = record.size(), "too large for a fact");
+            self.strange(Record { key: None, value: None, headers: Vec::new(), ..record }, "oversized");
+            return Ok(());
+        }
         match format::decode::<Fact>(record.value.as_deref().unwrap_or_default()) {
             Ok(fact) => self.fact(record.position.partition, fact, now_ms),
             Err(error) => {
                 tracing::error!(target: "quadrille::saga", position = %record.position, %error, "not a fact");
-                metrics::counter!("quadrille_facts_unmatched_total", "reason" => "damaged").increment(1);
-                let mut headers = record.headers;
-                headers.push((UNMATCHED_REASON.to_owned(), Some(b"damaged".to_vec())));
-                self.out.push(OutRecord {
-                    topic: self.spec.names.unmatched(),
-                    partition: record.position.partition,
-                    key: record.key,
-                    value: record.value,
-                    headers,
-                });
+                self.strange(record, "damaged");
             }
         }
         Ok(())
@@ -242,6 +267,9 @@ impl Processor for Fold {
         let numbers: Vec<i32> = self.partitions.keys().copied().collect();
         for number in numbers {
             for _ in 0..TIMERS {
+                if self.bytes > TIMER_BYTES {
+                    return;
+                }
                 let Some(timer) = self.partitions.get_mut(&number).and_then(|sagas| sagas.due(now_ms)) else {
                     break;
                 };
@@ -253,6 +281,7 @@ impl Processor for Fold {
 
     fn collect(&mut self) -> Output {
         let mut records = std::mem::take(&mut self.out);
+        self.bytes = 0;
         let topic = self.spec.names.state();
         for ((number, key), value) in std::mem::take(&mut self.state) {
             let key = Some(key.to_bytes());

@@ -26,6 +26,8 @@ pub struct CoordinatorSpec {
     pub step_partitions: BTreeMap<String, u32>,
     /// Events of others, by topic.
     pub foreign: BTreeMap<String, Vec<Foreign>>,
+    /// Largest value of an event that facts carry, in bytes.
+    pub kept_bytes_max: usize,
     /// How many events each of those topics carries, ours included.
     pub events_in: BTreeMap<String, usize>,
 }
@@ -63,6 +65,7 @@ impl CoordinatorSpec {
             flows: flows.collect(),
             fact_writers,
             step_partitions: mesh.steps.values().map(|step| (step.name.clone(), partitions(step))).collect(),
+            kept_bytes_max: lower::kept_bytes_max(mesh),
             events_in: foreign.keys().map(count).collect(),
             foreign,
         }

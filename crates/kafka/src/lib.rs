@@ -6,6 +6,7 @@
 //! | [`connect`] | finding out within seconds, with a clear error, whether the cluster can be used |
 //! | [`topics`] | creating topics, checking their partitions, writing first positions |
 //! | [`group`] | a member of a consumer group that owns what it has read |
+//! | [`holding`] | who holds a partition, for the next owner to see |
 //! | [`transaction`] | one short transaction: records and the offsets that led to them |
 //! | [`acknowledged`] | at least once instead |
 //! | [`writer`] | either of the two |
@@ -22,6 +23,7 @@ pub mod connect;
 mod errors;
 pub mod failpoint;
 pub mod group;
+pub mod holding;
 pub mod inspect;
 pub mod publish;
 pub mod restore;

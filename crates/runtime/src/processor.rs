@@ -11,7 +11,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use quadrille_kafka::group::{Member, Membership, Owner};
-use quadrille_kafka::transaction::{Busy, Offsets, Transactor};
+use quadrille_kafka::holding::Holding;
+use quadrille_kafka::transaction::{Busy, Failure, Offsets};
+use quadrille_kafka::writer::Writer;
 use quadrille_kafka::{Error, Partition, Settings};
 use quadrille_types::{OutRecord, Record};
 use tokio::sync::watch;
@@ -20,6 +22,9 @@ use crate::now_ms;
 
 /// Most records in one transaction.
 const BATCH: usize = 1_000;
+
+/// Bytes of records after which one is written. What they lead to may be a few times as much.
+const BATCH_BYTES: usize = 4 << 20;
 
 /// Longest wait when nothing happens.
 const TICK: Duration = Duration::from_millis(100);
@@ -82,18 +87,22 @@ struct Shared {
 
 struct Core {
     processor: Box<dyn Processor>,
-    transactor: Transactor,
+    writer: Writer,
     /// Owned partitions; `restored` says whether the processor knows.
     owned: BTreeSet<Partition>,
     restored: bool,
     /// The group has given the member its partitions, be they none.
     joined: bool,
     must_rewind: bool,
-    /// The transactor may have left a transaction open, which holds up whoever asks for positions or restores.
+    /// The writer may have left a transaction open, which holds up whoever asks for positions or restores.
     must_prepare: bool,
     /// Behind the last record that was processed.
     next: Offsets,
     processed: usize,
+    processed_bytes: usize,
+    /// What waiting does not cure: the thread ends.
+    broken: Option<Error>,
+    holding: Holding,
 }
 
 impl Running {
@@ -103,12 +112,13 @@ impl Running {
         processor: Box<dyn Processor>,
         failed: watch::Sender<Option<String>>,
     ) -> Result<Self, Error> {
-        let transactor = Transactor::new(&config.settings, config.id.clone())?;
-        let busy = transactor.busy();
+        let writer = Writer::exactly_once(&config.settings, config.id.clone())?;
+        let busy = writer.busy();
         let assigned = Arc::new(AtomicBool::new(false));
         let core = Core {
             processor,
-            transactor,
+            writer,
+            holding: Holding::default(),
             owned: BTreeSet::new(),
             restored: true,
             joined: false,
@@ -116,6 +126,8 @@ impl Running {
             must_prepare: false,
             next: BTreeMap::new(),
             processed: 0,
+            processed_bytes: 0,
+            broken: None,
         };
         let shared = Arc::new(Shared { core: Mutex::new(core), assigned: Arc::clone(&assigned) });
         let (wake, woken) = sync_channel(1);
@@ -184,20 +196,30 @@ impl Shared {
             core.restore()?;
             if core.must_prepare || core.must_rewind {
                 core.recover(member);
+            } else if core.joined && core.holding.must_claim() {
+                let Core { holding, writer, .. } = &mut *core;
+                let claimed = holding.claim(writer, member);
+                core.note_mark(claimed);
             } else {
                 core.processor.tick(now_ms());
                 core.commit(&member.membership(), Some(member));
             }
+            if let Some(error) = core.broken.take() {
+                return Err(error);
+            }
             self.assigned.store(core.joined && core.restored, Ordering::Release);
             let idle = core.processed == 0;
             core.processed = 0;
+            core.processed_bytes = 0;
             drop(core);
             if idle {
                 // A time-out only means that nothing came.
                 let _ = woken.recv_timeout(TICK);
             }
         }
-        self.core().commit(&member.membership(), Some(member));
+        let mut core = self.core();
+        core.commit(&member.membership(), Some(member));
+        core.release(&member.membership());
         Ok(())
     }
 
@@ -212,7 +234,7 @@ impl Shared {
                 continue;
             }
             core.take(record)?;
-            if core.processed >= BATCH {
+            if core.processed >= BATCH || core.processed_bytes >= BATCH_BYTES {
                 return Ok(());
             }
         }
@@ -226,6 +248,7 @@ impl Core {
             return Ok(());
         }
         let next = record.position.offset + 1;
+        self.processed_bytes += record.size();
         self.processor.process(record, now_ms())?;
         self.next.insert(partition, next);
         self.processed += 1;
@@ -273,11 +296,18 @@ impl Core {
             debug_assert!(output.records.is_empty(), "what is written is fenced by a position");
             return;
         }
-        match self.transactor.burst(&output.records, &offsets, membership) {
+        match self.writer.burst(&output.records, &offsets, membership) {
             Ok(()) => {
+                self.holding.committed(&offsets);
                 metrics::counter!("quadrille_records_written_total").increment(output.records.len() as u64);
             }
-            Err(failure) => self.fail(&failure.to_string(), output.records.len()),
+            Err(failure) => {
+                self.fail(&failure.to_string(), output.records.len());
+                // All that is written here is bounded to fit into topics that are as `quadrille apply` makes them.
+                if let Failure::TooLarge { .. } = failure {
+                    self.broken = Some(Error::Topic(format!("{failure}: `quadrille apply` sets 8388608")));
+                }
+            }
         }
     }
 
@@ -289,15 +319,32 @@ impl Core {
             "the transaction failed: its records are read again"
         );
         self.processor.forget();
+        self.holding.reset();
         self.next.clear();
         self.restored = self.owned.is_empty();
         self.must_rewind = true;
         self.must_prepare = true;
     }
 
+    /// Leaves what is held, after the last commit.
+    fn release(&mut self, membership: &Membership<'_>) {
+        if !self.must_rewind && !self.must_prepare {
+            let released = self.holding.release(&mut self.writer, membership);
+            self.note_mark(released);
+        }
+    }
+
+    /// A claim or a release is for those who look on: without it everything goes on.
+    fn note_mark(&mut self, marked: Result<(), Failure>) {
+        if let Err(failure) = marked {
+            tracing::info!(target: "quadrille::processor", %failure, "whose the partitions are was not written down");
+            self.must_prepare = true;
+        }
+    }
+
     /// Ends what a failed transaction left open, then goes back to what is committed.
     fn recover(&mut self, member: &Member) {
-        let prepared = self.transactor.prepare();
+        let prepared = self.writer.prepare();
         self.must_prepare = prepared.is_err();
         match prepared.and_then(|()| if self.must_rewind { member.rewind() } else { Ok(()) }) {
             Ok(()) => {
@@ -317,6 +364,7 @@ impl Owner for Shared {
         core.processor.forget();
         core.owned = partitions.into_iter().collect();
         core.restored = core.owned.is_empty();
+        core.holding.reset();
         core.joined = true;
         core.must_rewind = false;
         core.next.clear();
@@ -327,7 +375,9 @@ impl Owner for Shared {
         let mut core = self.core();
         if !lost {
             core.commit(membership, None);
+            core.release(membership);
         }
+        core.holding.gone();
         core.processor.forget();
         core.next.clear();
         core.owned.retain(|partition| !partitions.contains(partition));

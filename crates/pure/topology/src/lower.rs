@@ -6,4 +6,6 @@ mod service;
 
 pub use flow::flow;
 pub use provision::{FirstPosition, Topic, first_positions, topics};
-pub use service::{SAGA_PARTITIONS, definition, service_specs, step_partitions};
+pub use service::{
+    OWN_BYTES_MAX, SAGA_PARTITIONS, definition, kept_bytes_max, service_specs, step_partitions,
+};
