@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use quadrille_kafka::restore::Restorer;
+use quadrille_kafka::restore::{Reading, Restorer};
 use quadrille_kafka::{Error, Partition};
 use quadrille_runtime::processor::{Output, Processor};
 use quadrille_saga::changelog::{self, Key};
@@ -27,6 +28,9 @@ pub const UNMATCHED_REASON: &str = "quadrille-unmatched-reason";
 /// Most timers that fire in one transaction.
 const TIMERS: usize = 500;
 
+/// Most ended sagas of a partition that are forgotten in one transaction.
+const FORGOTTEN: usize = 500;
+
 /// Bytes of records after which no more timers fire in one transaction.
 const TIMER_BYTES: usize = 8 << 20;
 
@@ -36,6 +40,9 @@ pub struct Fold {
     restorer: Restorer,
     outcomes: Encoder,
     partitions: BTreeMap<i32, Sagas>,
+    /// Partitions that are not in `partitions` yet; the first of them is being read.
+    to_restore: BTreeSet<i32>,
+    restoring: Option<(Reading, Restoring)>,
     out: Vec<OutRecord>,
     /// What `out` takes.
     bytes: usize,
@@ -52,6 +59,8 @@ impl Fold {
             restorer,
             outcomes,
             partitions: BTreeMap::new(),
+            to_restore: BTreeSet::new(),
+            restoring: None,
             out: Vec::new(),
             bytes: 0,
             state: BTreeMap::new(),
@@ -161,7 +170,7 @@ impl Fold {
             },
             content_type: Some("application/avro".to_owned()),
             traceparent: outcome.traceparent.clone(),
-            tracestate: None,
+            tracestate: outcome.tracestate.clone(),
         };
         let key = lineage.correlation_id.as_bytes();
         let value = self.outcomes.encode(&event).expect("the schema of the outcome is our own");
@@ -178,6 +187,18 @@ impl Fold {
     fn unmatched(&mut self, number: i32, fact: &Fact, reason: &str) {
         let header = (UNMATCHED_REASON.to_owned(), Some(reason.as_bytes().to_vec()));
         self.write(self.spec.names.unmatched(), number, fact.lineage.run, format::encode(fact), vec![header]);
+    }
+
+    /// Deletes what ended sagas have left, once they have been remembered for their time.
+    fn forget_ended(&mut self, now_ms: i64) {
+        for (number, sagas) in &mut self.partitions {
+            for _ in 0..FORGOTTEN {
+                let Some(run) = sagas.forget(self.spec.keep_ended_ms, now_ms) else { break };
+                self.state.insert((*number, Key::Head(run)), None);
+                self.touched.insert(*number);
+                metrics::counter!("quadrille_sagas_forgotten_total").increment(1);
+            }
+        }
     }
 
     /// A record of a facts topic that is no fact.
@@ -210,33 +231,59 @@ impl Fold {
         });
     }
 
-    fn restore(&self, number: i32) -> Result<Sagas, Error> {
+    /// Everything of partition `number` is read.
+    fn restored(&mut self, number: i32, restoring: Restoring) {
         let topic = self.spec.names.state();
-        let mut restoring = Restoring::default();
-        let mut strange = Vec::new();
-        self.restorer.read(&Partition::new(&topic, number), None, |record| {
-            strange.extend(restoring.take(record).err());
-        })?;
         let (sagas, unreadable) = restoring.done();
-        for error in strange.iter().chain(&unreadable) {
+        for error in &unreadable {
             tracing::error!(target: "quadrille::saga", topic, partition = number, %error, "left as it lies");
         }
-        tracing::info!(target: "quadrille::saga", partition = number, live = sagas.live(), "restored");
-        Ok(sagas)
+        let (live, known) = (sagas.live(), sagas.known());
+        tracing::info!(target: "quadrille::saga", partition = number, live, known, "restored");
+        self.partitions.insert(number, sagas);
     }
 }
 
 impl Processor for Fold {
-    fn assigned(&mut self, partitions: &BTreeSet<Partition>) -> Result<(), Error> {
-        let numbers: BTreeSet<i32> = partitions.iter().map(|partition| partition.partition).collect();
-        for number in numbers {
-            let sagas = self.restore(number)?;
-            self.partitions.insert(number, sagas);
+    fn assigned(&mut self, partitions: &BTreeSet<Partition>) {
+        self.to_restore = partitions.iter().map(|partition| partition.partition).collect();
+    }
+
+    fn restore(&mut self, within: Duration) -> Result<bool, Error> {
+        let began = Instant::now();
+        let left = metrics::gauge!("quadrille_restore_offsets_left");
+        while let Some(number) = self.to_restore.first().copied() {
+            let topic = self.spec.names.state();
+            let (mut reading, mut restoring) = match self.restoring.take() {
+                Some(begun) => begun,
+                None => (self.restorer.start(&Partition::new(&topic, number), None)?, Restoring::default()),
+            };
+            let records = metrics::counter!("quadrille_restored_records_total");
+            let done = self.restorer.advance(&mut reading, within.saturating_sub(began.elapsed()), |record| {
+                records.increment(1);
+                if let Err(error) = restoring.take(record) {
+                    tracing::error!(target: "quadrille::saga", topic, partition = number, %error, "left as it lies");
+                }
+            })?;
+            left.set(reading.left() as f64);
+            if !done {
+                self.restoring = Some((reading, restoring));
+                return Ok(false);
+            }
+            self.to_restore.pop_first();
+            self.restored(number, restoring);
+            if began.elapsed() >= within && !self.to_restore.is_empty() {
+                return Ok(false);
+            }
         }
-        Ok(())
+        Ok(true)
     }
 
     fn forget(&mut self) {
+        if self.restoring.take().is_some() {
+            self.restorer.stop();
+        }
+        self.to_restore.clear();
         self.partitions.clear();
         self.out.clear();
         self.bytes = 0;
@@ -277,6 +324,7 @@ impl Processor for Fold {
                 self.apply(number, timer.run, Input::Timer(timer), now_ms);
             }
         }
+        self.forget_ended(now_ms);
     }
 
     fn collect(&mut self) -> Output {

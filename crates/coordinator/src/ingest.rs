@@ -107,6 +107,7 @@ impl Ingest {
             source_time_ms: record.time_ms,
             body: if foreign.starts { Body::Started(event) } else { Body::Observed(event) },
             traceparent: envelope.traceparent.clone(),
+            tracestate: envelope.tracestate.clone(),
         };
         let key = run.to_string().into_bytes();
         self.out.push(OutRecord {
@@ -174,8 +175,10 @@ impl Ingest {
 }
 
 impl Processor for Ingest {
-    fn assigned(&mut self, _: &BTreeSet<Partition>) -> Result<(), Error> {
-        Ok(())
+    fn assigned(&mut self, _: &BTreeSet<Partition>) {}
+
+    fn restore(&mut self, _: Duration) -> Result<bool, Error> {
+        Ok(true)
     }
 
     fn forget(&mut self) {

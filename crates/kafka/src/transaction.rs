@@ -8,6 +8,14 @@
 //! is neither retriable nor abortable, any abort, or a commit so slow that the client may have sent it twice (a
 //! late copy of that request would end the *next* transaction; a new epoch makes the broker refuse it). Source: KIP-98,
 //! KIP-447, and KIP-890, whose second part librdkafka 2.12 does not speak.
+//!
+//! Time is not the only sign of a second copy, but the only one that comes in time. The client's statistics count requests
+//! by type (`brokers.*.req.EndTxn`), retries included, and one more than commits and aborts is a retry. They are given out
+//! at most once a second (the granularity of `statistics.interval.ms`), on a timer of the client's own and not after a
+//! commit; a transaction takes milliseconds. To rely on the count, each commit would have to wait for the next statistics,
+//! and without waiting the next transactions are over, torn or not, before it is known. Nor does the client's error
+//! callback say anything: it sends the request again by itself, after `retry.backoff.ms` and a new connection. So the
+//! count is not used. Where the client leaves the repetition to its caller, the caller knows, and drops the producer.
 
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, VecDeque};
@@ -213,24 +221,25 @@ impl Transactor {
         let written = write(producer, records).and_then(|()| drain(producer, records));
         // Offsets, too, may be sent twice: a late copy would set the next transaction's back.
         let began = Instant::now();
-        let written = written.and_then(|()| send_offsets(producer, offsets, mark, membership));
-        if let Err((doing, cause)) = written {
-            let aborted = self.abort(doing, &cause);
-            return Err(refusal(cause, &mut self.one_by_one).unwrap_or(aborted));
-        }
-        let sent = began.elapsed();
+        let sent = match written.and_then(|()| send_offsets(producer, offsets, mark, membership)) {
+            Ok(Repeated(repeated)) => Sent { repeated, took: began.elapsed() },
+            Err((doing, cause)) => {
+                let aborted = self.abort(doing, &cause);
+                return Err(refusal(cause, &mut self.one_by_one).unwrap_or(aborted));
+            }
+        };
         failpoint::reached("transaction-open");
         self.commit(sent)
     }
 
-    /// Commits, after offsets that took `sent`.
-    fn commit(&mut self, sent: Duration) -> Result<(), Failure> {
+    /// Commits, after its offsets.
+    fn commit(&mut self, mut sent: Sent) -> Result<(), Failure> {
         let Some(producer) = &self.producer else { unreachable!("a burst has a producer") };
         let began = Instant::now();
         loop {
             match producer.commit_transaction(Timeout::Never) {
                 Ok(()) => break,
-                Err(error) if is(&error, |e| e.is_retriable()) => {}
+                Err(error) if is(&error, |e| e.is_retriable()) => sent.repeated = true,
                 Err(error) if is(&error, |e| e.txn_requires_abort()) => {
                     return Err(self.abort("committing", &Cause::Client(error)));
                 }
@@ -244,13 +253,14 @@ impl Transactor {
         }
         let committed = began.elapsed();
         metrics::histogram!("quadrille_commit_seconds").record(committed.as_secs_f64());
-        let took = sent + committed;
-        if took > SLOW_COMMIT.max(self.commits.get() * 10) {
+        let took = sent.took + committed;
+        if sent.repeated || took > SLOW_COMMIT.max(self.commits.get() * 10) {
             tracing::info!(
                 target: "quadrille::kafka",
                 transactional_id = self.transactional_id,
                 took_ms = took.as_millis() as u64,
-                "slow commit: the producer is built anew"
+                sent.repeated,
+                "a commit that was slow or repeated: the producer is built anew"
             );
             metrics::counter!("quadrille_producers_rebuilt_total").increment(1);
             self.producer = None;
@@ -346,6 +356,15 @@ impl Cause {
     }
 }
 
+/// Whether a request was made more than once.
+struct Repeated(bool);
+
+/// The offsets of a transaction that is to be committed.
+struct Sent {
+    repeated: bool,
+    took: Duration,
+}
+
 pub(crate) type Step = Result<(), (&'static str, Cause)>;
 
 pub(crate) fn write<R: Borrow<OutRecord>>(producer: &BaseProducer<Context>, records: &[R]) -> Step {
@@ -419,14 +438,15 @@ fn send_offsets(
     offsets: &Offsets,
     mark: &str,
     membership: &Membership<'_>,
-) -> Step {
+) -> Result<Repeated, (&'static str, Cause)> {
     const DOING: &str = "sending offsets";
     let list = marked(offsets, mark).map_err(|e| (DOING, Cause::Client(e)))?;
     let metadata = membership.metadata().ok_or((DOING, Cause::NoMember))?;
+    let mut repeated = false;
     loop {
         match producer.send_offsets_to_transaction(&list, &metadata, Timeout::Never) {
-            Ok(()) => return Ok(()),
-            Err(error) if is(&error, |e| e.is_retriable()) => {}
+            Ok(()) => return Ok(Repeated(repeated)),
+            Err(error) if is(&error, |e| e.is_retriable()) => repeated = true,
             Err(error) => return Err((DOING, Cause::Client(error))),
         }
     }

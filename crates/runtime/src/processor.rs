@@ -29,10 +29,16 @@ const BATCH_BYTES: usize = 4 << 20;
 /// Longest wait when nothing happens.
 const TICK: Duration = Duration::from_millis(100);
 
+/// How long restoring goes on before the group is polled again: a member that is silent for minutes is taken for dead.
+const SLICE: Duration = Duration::from_secs(1);
+
 /// What is done with records.
 pub trait Processor: Send + 'static {
-    /// These partitions are owned from now on: brings back what is known of them. Blocks.
-    fn assigned(&mut self, partitions: &BTreeSet<Partition>) -> Result<(), Error>;
+    /// These partitions are owned from now on: [`restore`](Self::restore) brings back what is known of them.
+    fn assigned(&mut self, partitions: &BTreeSet<Partition>);
+
+    /// Goes on bringing it back, for about as long as `within`. True once everything is known.
+    fn restore(&mut self, within: Duration) -> Result<bool, Error>;
 
     /// Forgets everything: partitions went, or what was processed was not committed.
     fn forget(&mut self);
@@ -91,6 +97,10 @@ struct Core {
     /// Owned partitions; `restored` says whether the processor knows.
     owned: BTreeSet<Partition>,
     restored: bool,
+    /// It has been told, and is not through yet.
+    restoring: bool,
+    /// Records that came before everything was restored. Few: the partitions are paused meanwhile.
+    early: Vec<Record>,
     /// The group has given the member its partitions, be they none.
     joined: bool,
     must_rewind: bool,
@@ -121,6 +131,8 @@ impl Running {
             holding: Holding::default(),
             owned: BTreeSet::new(),
             restored: true,
+            restoring: false,
+            early: Vec::new(),
             joined: false,
             must_rewind: false,
             must_prepare: false,
@@ -190,17 +202,18 @@ impl Shared {
     }
 
     fn run(&self, member: &Member, woken: &Receiver<()>, stop: &AtomicBool) -> Result<(), Error> {
+        let mut paused = Vec::new();
         while !stop.load(Ordering::Acquire) {
+            self.pause(member, &mut paused)?;
             self.read(member)?;
             let mut core = self.core();
-            core.restore()?;
             if core.must_prepare || core.must_rewind {
                 core.recover(member);
             } else if core.joined && core.holding.must_claim() {
                 let Core { holding, writer, .. } = &mut *core;
                 let claimed = holding.claim(writer, member);
                 core.note_mark(claimed);
-            } else {
+            } else if core.restored {
                 core.processor.tick(now_ms());
                 core.commit(&member.membership(), Some(member));
             }
@@ -208,7 +221,7 @@ impl Shared {
                 return Err(error);
             }
             self.assigned.store(core.joined && core.restored, Ordering::Release);
-            let idle = core.processed == 0;
+            let idle = core.processed == 0 && !core.restoring;
             core.processed = 0;
             core.processed_bytes = 0;
             drop(core);
@@ -223,12 +236,31 @@ impl Shared {
         Ok(())
     }
 
+    /// While partitions are restored nothing of them is read.
+    fn pause(&self, member: &Member, paused: &mut Vec<Partition>) -> Result<(), Error> {
+        let core = self.core();
+        let wanted: Vec<_> = if core.restored { Vec::new() } else { core.owned.iter().cloned().collect() };
+        drop(core);
+        if *paused != wanted {
+            member.resume(&std::mem::take(paused))?;
+            member.pause(&wanted)?;
+            *paused = wanted;
+        }
+        Ok(())
+    }
+
     /// Processes what there is, up to a transaction's worth.
     fn read(&self, member: &Member) -> Result<(), Error> {
         loop {
             let record = member.poll()?;
             let mut core = self.core();
-            core.restore()?;
+            if !core.restored {
+                core.early.extend(record);
+                return core.restore();
+            }
+            for early in std::mem::take(&mut core.early) {
+                core.take(early)?;
+            }
             let Some(record) = record else { return Ok(()) };
             if core.must_rewind {
                 continue;
@@ -255,7 +287,7 @@ impl Core {
         Ok(())
     }
 
-    /// Brings back what is known of partitions that were just assigned.
+    /// Brings back what is known of partitions that were just assigned, a slice of it.
     fn restore(&mut self) -> Result<(), Error> {
         if self.restored {
             return Ok(());
@@ -264,11 +296,25 @@ impl Core {
             // What this member itself left open would hold up its restoring: that is ended first, and then all is read
             // again.
             self.must_rewind = true;
+            self.early.clear();
             return Ok(());
         }
-        self.processor.assigned(&self.owned)?;
-        self.restored = true;
+        if !self.restoring {
+            self.processor.assigned(&self.owned);
+            self.restoring = true;
+        }
+        self.restored = self.processor.restore(SLICE)?;
+        self.restoring = !self.restored;
         Ok(())
+    }
+
+    /// What is owned must be restored before anything is done with it.
+    fn forget(&mut self) {
+        self.processor.forget();
+        self.next.clear();
+        self.early.clear();
+        self.restoring = false;
+        self.restored = self.owned.is_empty();
     }
 
     /// Writes what was decided. Inside a revocation `member` is absent: nothing may be asked of it then.
@@ -318,10 +364,8 @@ impl Core {
             why,
             "the transaction failed: its records are read again"
         );
-        self.processor.forget();
+        self.forget();
         self.holding.reset();
-        self.next.clear();
-        self.restored = self.owned.is_empty();
         self.must_rewind = true;
         self.must_prepare = true;
     }
@@ -361,13 +405,11 @@ impl Core {
 impl Owner for Shared {
     fn assigned(&self, partitions: Vec<Partition>) {
         let mut core = self.core();
-        core.processor.forget();
         core.owned = partitions.into_iter().collect();
-        core.restored = core.owned.is_empty();
+        core.forget();
         core.holding.reset();
         core.joined = true;
         core.must_rewind = false;
-        core.next.clear();
         self.assigned.store(false, Ordering::Release);
     }
 
@@ -378,10 +420,8 @@ impl Owner for Shared {
             core.release(membership);
         }
         core.holding.gone();
-        core.processor.forget();
-        core.next.clear();
         core.owned.retain(|partition| !partitions.contains(partition));
-        core.restored = core.owned.is_empty();
+        core.forget();
         core.joined = false;
         self.assigned.store(false, Ordering::Release);
     }

@@ -234,6 +234,7 @@ fn fact(
             attempts: concluded.attempts,
         }),
         traceparent: work.traceparent.clone(),
+        tracestate: work.tracestate.clone(),
         lineage,
     };
     Some(OutRecord {

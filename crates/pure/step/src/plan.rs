@@ -31,6 +31,10 @@ pub struct Work {
     pub inputs: Vec<EventRef>,
     /// ID of the event that caused this.
     pub causation_id: Option<String>,
+    /// `ce_source` of the event, where the step read the event itself.
+    pub source: Option<String>,
+    /// ID of the event that caused the event, where the step read it itself; else that of the one behind the command.
+    pub caused_by: Option<String>,
     /// The saga's deadline, in ms since 1970.
     pub deadline_ms: Option<i64>,
     /// Where the event lay first.
@@ -163,6 +167,8 @@ impl Reading<'_> {
                 payload: Some(payload),
             }],
             causation_id: Some(envelope.id.clone()),
+            source: Some(envelope.source.clone()),
+            caused_by: envelope.causation_id.clone(),
             deadline_ms: None,
             origin: self.origin.clone(),
             origin_time_ms: self.time_ms,
@@ -273,12 +279,14 @@ fn command(spec: &ServiceSpec, record: &Record, step: usize) -> Planned {
         trigger: command.trigger,
         action: command.action,
         inputs: command.inputs,
+        caused_by: command.causation_id.clone(),
         causation_id: command.causation_id,
+        source: None,
         deadline_ms: command.deadline_ms,
         origin: here.0,
         origin_time_ms: here.1,
         traceparent: command.traceparent,
-        tracestate: None,
+        tracestate: command.tracestate,
     });
     match known {
         true => Planned::Run(work),
@@ -317,6 +325,8 @@ fn unreadable(
         action: Action::Do,
         inputs: Vec::new(),
         causation_id: None,
+        source: None,
+        caused_by: None,
         deadline_ms: None,
         origin,
         origin_time_ms,

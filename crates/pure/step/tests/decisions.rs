@@ -341,6 +341,7 @@ fn a_command_is_obeyed_and_answered() {
         causation_id: Some("e9".into()),
         deadline_ms: None,
         traceparent: None,
+        tracestate: Some("a=b".into()),
     };
     let record = Record {
         value: Some(format::encode(&command)),
@@ -348,6 +349,8 @@ fn a_command_is_obeyed_and_answered() {
     };
     let work = run(&record);
     assert_eq!((work.action, work.activation), (Action::Undo, charged.activation));
+    assert_eq!(work.tracestate.as_deref(), Some("a=b"));
+    assert_eq!((work.source, work.caused_by.as_deref()), (None, Some("e9")));
     let out = answered(&record, Answer::Succeeded(emitted("PaymentRefunded")));
     assert_eq!(topics(&out), ["payments", "shop.facts.payment"], "an undo is not in the ledger");
     assert!(matches!(fact_in(&out), Outcome::Undone { .. }));
