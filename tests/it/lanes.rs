@@ -30,7 +30,8 @@ pub(crate) fn promises() -> Vec<Promise> {
         promise!(on_broker, instances_that_come_and_go_repeat_nothing),
         promise!(on_broker, what_cannot_be_handled_is_dead_lettered_unchanged),
         promise!(on_broker, at_least_once_loses_nothing_and_drops_copies_too),
-        promise!(on_broker, what_a_topic_refuses_for_its_size_is_given_up_and_the_rest_goes_on),
+        promise!(on_broker, what_a_topic_refuses_for_its_size_is_given_up_and_the_rest_goes_on)
+            .within(Duration::from_secs(150)),
     ]
 }
 

@@ -35,7 +35,9 @@ pub(crate) fn promises() -> Vec<Promise> {
             .with_registry()
             .within(Duration::from_secs(90)),
         promise!(on_broker, a_deadline_fires_also_after_a_restart).with_registry(),
-        promise!(on_broker, an_ended_saga_is_forgotten_and_what_comes_later_begins_nothing).with_registry(),
+        promise!(on_broker, an_ended_saga_is_forgotten_and_what_comes_later_begins_nothing)
+            .with_registry()
+            .within(Duration::from_secs(120)),
     ]
 }
 
