@@ -194,6 +194,7 @@ impl Shop {
         ensure!(done.len() == plan.len(), "only {} of {} faults happened", done.len(), plan.len());
         ensure!(refused > 0, "no order was refused while the sibling step waited in a retry");
         ensure!(counters.fenced > Some(0), "no commit was refused as fenced");
+        ensure!(counters.takeovers > Some(0), "nobody continued for one that was killed for good");
         ensure!(verdict.is_valid(), "{}", report::offenders(&verdict));
         Ok(())
     }
@@ -234,7 +235,7 @@ impl Shop {
             txns: sum("quadrille_transactions_total"),
             aborted: sum("quadrille_transactions_aborted_total"),
             fenced: sum("quadrille_transactions_fenced_total"),
-            takeovers: None,
+            takeovers: sum("quadrille_takeovers_total"),
         }
     }
 }

@@ -7,12 +7,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use quadrille_kafka::Settings;
+use quadrille_kafka::restore::Restorer;
 use quadrille_kafka::topics::{self, From, Topic};
+use quadrille_kafka::{Partition, Settings};
 use quadrille_runtime::{Call, Handler, HandlerError, Reply, Service, ServiceConfig};
 use quadrille_step::conclude::Emitted;
 use quadrille_step::retry::Policy;
-use quadrille_step::spec::{Emits, EventSpec, Guarantee, Owner, ServiceSpec, StepSpec};
+use quadrille_step::spec::{Emits, EventSpec, Guarantee, Limits, Owner, ServiceSpec, StepSpec};
 use quadrille_tests::clients::{Isolation, PATIENCE, committed_offsets, config, read_to_end};
 use quadrille_tests::wait::eventually;
 use quadrille_tests::{Cluster, Promise, promise};
@@ -29,6 +30,8 @@ pub(crate) fn promises() -> Vec<Promise> {
         promise!(on_broker, instances_that_come_and_go_repeat_nothing),
         promise!(on_broker, what_cannot_be_handled_is_dead_lettered_unchanged),
         promise!(on_broker, at_least_once_loses_nothing_and_drops_copies_too),
+        promise!(on_broker, what_a_topic_refuses_for_its_size_is_given_up_and_the_rest_goes_on)
+            .within(Duration::from_secs(150)),
     ]
 }
 
@@ -114,6 +117,52 @@ fn what_cannot_be_handled_is_dead_lettered_unchanged(cluster: &Cluster) -> Resul
     Ok(())
 }
 
+/// One output is larger than any event may be, one larger than its topic takes, which nobody said, and one input fits
+/// into its own topic but, with what a dead letter says, not into that of the dead.
+fn what_a_topic_refuses_for_its_size_is_given_up_and_the_rest_goes_on(cluster: &Cluster) -> Result<()> {
+    for guarantee in [Guarantee::ExactlyOnce, Guarantee::AtLeastOnce] {
+        let mesh = Mesh::create_with(cluster, guarantee)?;
+        let service = mesh.start(&Calls::default(), "0")?;
+        mesh.publish(0..20, "murmur2_random")?;
+        mesh.send("huge-1", Some("its payment has 2 MB"))?;
+        mesh.send("large-1", Some("its payment has 300 kB"))?;
+        mesh.send("poison-1", Some(&incompressible(1_048_200)))?;
+        mesh.send("flaky-1", Some("fails twice"))?;
+        mesh.until_settled(24)?;
+        mesh.publish(20..30, "murmur2_random")?;
+        mesh.until_settled(34)?;
+        service.stop();
+        ensure!(service.failed().borrow().is_none(), "the service ended by itself");
+        // At least once, what a failed burst left is there twice.
+        let mut dead = BTreeSet::new();
+        let restorer = Restorer::new(&mesh.settings, "test")?;
+        for number in 0..PARTITIONS as i32 {
+            restorer.read(&Partition::new(mesh.names.dead("charge"), number), None, |record| {
+                let text = |name| record.header_text(name).unwrap_or_default().to_owned();
+                let key = String::from_utf8_lossy(record.key.as_deref().unwrap_or_default()).into_owned();
+                let cut = !text("quadrille-dead-omitted").is_empty();
+                dead.insert((key, text("quadrille-dead-reason"), record.value.is_some(), cut));
+            })?;
+        }
+        let expected = [
+            ("huge-1", "oversized", true, false),
+            ("large-1", "oversized", true, false),
+            ("poison-1", "undecodable", false, true),
+        ];
+        let found = dead.iter().map(|(k, r, whole, cut)| (k.as_str(), r.as_str(), *whole, *cut));
+        ensure!(found.eq(expected), "{guarantee:?}: {dead:?}");
+        let payments = read_to_end(cluster, &mesh.payments(), Isolation::ReadCommitted)?;
+        let charged: BTreeSet<_> = payments.iter().map(|record| record.key.as_str()).collect();
+        ensure!(charged.len() == 31, "{guarantee:?}: {} were charged", charged.len());
+        ensure!(guarantee == Guarantee::AtLeastOnce || payments.len() == 31, "{} payments", payments.len());
+    }
+    Ok(())
+}
+
+fn incompressible(bytes: usize) -> String {
+    std::iter::repeat_with(fastrand::alphanumeric).take(bytes).collect()
+}
+
 /// Calls of the handler, by correlation ID.
 #[derive(Clone, Default)]
 struct Calls(Arc<Mutex<BTreeMap<String, usize>>>, Arc<AtomicUsize>);
@@ -140,11 +189,15 @@ impl Calls {
             Some("poison") => Err(HandlerError::Undecodable("not an order".into())),
             Some("broken") => Err(HandlerError::retryable("down for good")),
             Some("flaky") if call.attempt < 3 => Err(HandlerError::retryable("down for a while")),
-            _ => Ok(Reply::Done(vec![Emitted {
-                event: "PaymentTaken".into(),
-                content_type: None,
-                value: id.into_bytes(),
-            }])),
+            first => {
+                let value = match first {
+                    Some("huge") => incompressible(2_000_000),
+                    Some("large") => incompressible(300_000),
+                    _ => id,
+                };
+                let (event, content_type, value) = ("PaymentTaken".into(), None, value.into_bytes());
+                Ok(Reply::Done(vec![Emitted { event, content_type, value }]))
+            }
         }
     }
 }
@@ -176,7 +229,11 @@ impl Mesh<'_> {
             (mesh.names.facts("payment"), spec.saga_partitions),
         ]);
         wanted.extend(spec.inputs());
-        let topic = |(name, partitions): (String, u32)| Topic { name, partitions, config: BTreeMap::new() };
+        let small = BTreeMap::from([("max.message.bytes".to_owned(), "100000".to_owned())]);
+        let topic = |(name, partitions): (String, u32)| {
+            let config = if name == mesh.payments() { small.clone() } else { BTreeMap::new() };
+            Topic { name, partitions, config }
+        };
         topics::create(&mesh.settings, &wanted.into_iter().map(topic).collect::<Vec<_>>(), 1)?;
         let inputs: Vec<_> = spec.inputs().into_iter().map(topic).map(|t| (t, From::Earliest)).collect();
         let group = spec.group();
@@ -208,7 +265,7 @@ impl Mesh<'_> {
             guarantee: self.guarantee,
             definition: Definition { version: 1, hash: "test".into() },
             saga_partitions: 2,
-            record_bytes_max: 1_000_000,
+            limits: Limits { event: 1_000_000, own: 7_900_000, kept: 1_000_000, found: BTreeMap::new() },
             events: BTreeMap::from([
                 ("OrderPlaced".into(), event(self.orders(), Owner::Foreign, Some("order"))),
                 ("PaymentTaken".into(), event(self.payments(), Owner::Mesh, None)),
@@ -242,7 +299,10 @@ impl Mesh<'_> {
     }
 
     fn producer(&self, partitioner: &str) -> Result<ThreadedProducer<DefaultProducerContext>> {
-        Ok(config(self.cluster).set("partitioner", partitioner).set("linger.ms", "5").create()?)
+        let large = "2000000";
+        let mut config = config(self.cluster);
+        config.set("partitioner", partitioner).set("linger.ms", "5").set("message.max.bytes", large);
+        Ok(config.create()?)
     }
 
     /// Sends orders, each with an event ID of its own, and says how many lie where murmur2 would not put them.

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use quadrille_coordinator::{Coordinator, CoordinatorConfig, CoordinatorSpec};
-use quadrille_kafka::Settings;
+use quadrille_kafka::restore::Restorer;
+use quadrille_kafka::{Partition, Settings};
 use quadrille_provision::How;
 use quadrille_runtime::handler::BoxFuture;
 use quadrille_runtime::{Call, Handler, HandlerError, Reply, Service, ServiceConfig};
@@ -16,6 +17,7 @@ use quadrille_tests::clients::{PATIENCE, config, read_values};
 use quadrille_tests::wait::eventually;
 use quadrille_tests::{Cluster, Promise, promise};
 use quadrille_topology::{Mesh, lower, topology};
+use quadrille_types::fact::Fact;
 use quadrille_types::ids::Action;
 use quadrille_types::outcome::SagaOutcome;
 use quadrille_types::topics::Names;
@@ -34,6 +36,9 @@ pub(crate) fn promises() -> Vec<Promise> {
             .with_registry()
             .within(Duration::from_secs(90)),
         promise!(on_broker, a_deadline_fires_also_after_a_restart).with_registry(),
+        promise!(on_broker, an_ended_saga_is_forgotten_and_what_comes_later_begins_nothing)
+            .with_registry()
+            .within(Duration::from_secs(120)),
     ]
 }
 
@@ -86,6 +91,60 @@ fn a_deadline_fires_also_after_a_restart(cluster: &Cluster) -> Result<()> {
     running.stop();
     ensure!(outcomes[0].outcome == "compensated" && outcomes[0].cause == "deadline", "{:?}", outcomes[0]);
     shop.check_effects("order-1", true)
+}
+
+fn an_ended_saga_is_forgotten_and_what_comes_later_begins_nothing(cluster: &Cluster) -> Result<()> {
+    let shop = Shop::open(cluster, "15m")?;
+    let services = shop.start(&["stock", "payment", "shipping"])?;
+    shop.publish(1..21, "murmur2_random")?;
+    shop.outcomes(20)?;
+    services.stop();
+    let left = || -> Result<BTreeMap<Vec<u8>, Vec<u8>>> {
+        let restorer = Restorer::new(&shop.settings, "test")?;
+        let mut left = BTreeMap::new();
+        for number in 0..lower::SAGA_PARTITIONS as i32 {
+            restorer.read(&Partition::new(shop.names.state(), number), None, |record| {
+                let key = record.key.unwrap_or_default();
+                match record.value {
+                    Some(value) => left.insert(key, value),
+                    None => left.remove(&key),
+                };
+            })?;
+        }
+        Ok(left)
+    };
+    let ended = left()?;
+    ensure!(ended.len() == 20, "a head for each of 20, and {} are left", ended.len());
+    let restorer = Restorer::new(&shop.settings, "test")?;
+    let (mut slices, mut records) = (0, 0);
+    for number in 0..lower::SAGA_PARTITIONS as i32 {
+        let mut reading = restorer.start(&Partition::new(shop.names.state(), number), None)?;
+        while !restorer.advance(&mut reading, Duration::ZERO, |_| records += 1)? {
+            slices += 1;
+        }
+        ensure!(reading.left() == 0, "{} offsets", reading.left());
+    }
+    ensure!(slices > 4 && records >= 20, "{records} records in {slices} slices");
+    ensure!(ended.values().all(|value| value.len() <= 64), "more than 64 bytes are left of one");
+
+    let coordinator = shop.coordinator(Duration::from_millis(1))?;
+    eventually(PATIENCE, "nothing is left", || {
+        let left = left()?;
+        ensure!(left.is_empty(), "{} are left", left.len());
+        Ok(())
+    })?;
+    let facts = read_values(cluster, &shop.names.facts("stock"))?;
+    let late = facts.first().context("a fact")?;
+    let fact: Fact = quadrille_types::format::decode(late)?;
+    shop.send(&shop.names.facts("stock"), &fact.lineage.run.to_string(), late)?;
+    eventually(PATIENCE, "the late fact is recorded", || {
+        let unmatched = read_values(cluster, &shop.names.unmatched())?;
+        ensure!(unmatched.contains(late), "it is not among {}", unmatched.len());
+        Ok(())
+    })?;
+    coordinator.stop();
+    ensure!(read_values(cluster, &shop.names.outcomes())?.len() == 20, "a second outcome");
+    Ok(())
 }
 
 /// The order flow with JSON bodies, its participants in memory.
@@ -142,18 +201,29 @@ impl Shop<'_> {
     }
 
     fn start(&self, services: &[&str]) -> Result<Running> {
+        let coordinator = self.coordinator(Duration::from_secs(3_600))?;
+        let services = services.iter().map(|name| self.start_service(name)).collect::<Result<_>>()?;
+        Ok(Running { services, coordinator })
+    }
+
+    fn coordinator(&self, keep_ended: Duration) -> Result<Coordinator> {
         let config = CoordinatorConfig {
             settings: self.settings.clone(),
             schemas: Schemas::new(RegistryConfig {
                 auto_register: true,
                 ..RegistryConfig::new(self.cluster.registry_url())
             })?,
-            spec: CoordinatorSpec::of(&self.mesh),
+            spec: CoordinatorSpec::of(&self.mesh).keeping_ended(keep_ended),
             instance: None,
         };
-        let coordinator = Coordinator::start(config, self.runtime.handle())?;
-        let services = services.iter().map(|name| self.start_service(name)).collect::<Result<_>>()?;
-        Ok(Running { services, coordinator })
+        Ok(Coordinator::start(config, self.runtime.handle())?)
+    }
+
+    fn send(&self, topic: &str, key: &str, value: &[u8]) -> Result<()> {
+        let producer: ThreadedProducer<DefaultProducerContext> =
+            config(self.cluster).set("partitioner", "murmur2_random").create()?;
+        producer.send(BaseRecord::to(topic).key(key).payload(value)).map_err(|(error, _)| error)?;
+        Ok(producer.flush(PATIENCE)?)
     }
 
     fn start_service(&self, service: &str) -> Result<Service> {

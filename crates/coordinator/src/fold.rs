@@ -2,14 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use quadrille_kafka::restore::Restorer;
+use quadrille_kafka::restore::{Reading, Restorer};
 use quadrille_kafka::{Error, Partition};
 use quadrille_runtime::processor::{Output, Processor};
 use quadrille_saga::changelog::{self, Key};
 use quadrille_saga::transition::{Flag, Outcome};
 use quadrille_saga::{Action, State, next};
 use quadrille_schema::Encoder;
+use quadrille_topology::lower;
 use quadrille_types::command::Command;
 use quadrille_types::envelope::{Envelope, Headers, Lineage};
 use quadrille_types::fact::Fact;
@@ -26,13 +28,24 @@ pub const UNMATCHED_REASON: &str = "quadrille-unmatched-reason";
 /// Most timers that fire in one transaction.
 const TIMERS: usize = 500;
 
+/// Most ended sagas of a partition that are forgotten in one transaction.
+const FORGOTTEN: usize = 500;
+
+/// Bytes of records after which no more timers fire in one transaction.
+const TIMER_BYTES: usize = 8 << 20;
+
 /// Folds the facts of the partitions that this instance owns.
 pub struct Fold {
     spec: Arc<CoordinatorSpec>,
     restorer: Restorer,
     outcomes: Encoder,
     partitions: BTreeMap<i32, Sagas>,
+    /// Partitions that are not in `partitions` yet; the first of them is being read.
+    to_restore: BTreeSet<i32>,
+    restoring: Option<(Reading, Restoring)>,
     out: Vec<OutRecord>,
+    /// What `out` takes.
+    bytes: usize,
     /// Changed state, the last value of each key: a saga that moved ten times in a transaction is written once.
     state: BTreeMap<(i32, Key), Option<Vec<u8>>>,
     touched: BTreeSet<i32>,
@@ -46,7 +59,10 @@ impl Fold {
             restorer,
             outcomes,
             partitions: BTreeMap::new(),
+            to_restore: BTreeSet::new(),
+            restoring: None,
             out: Vec::new(),
+            bytes: 0,
             state: BTreeMap::new(),
             touched: BTreeSet::new(),
         }
@@ -118,7 +134,7 @@ impl Fold {
     fn command(&mut self, command: &Command) {
         let key = command.lineage.correlation_id.as_bytes();
         let count = self.spec.step_partitions.get(&command.step).copied().unwrap_or(1);
-        self.out.push(OutRecord {
+        self.push(OutRecord {
             topic: self.spec.names.control(&command.step),
             partition: partition::of_key(key, count) as i32,
             key: Some(key.to_vec()),
@@ -154,11 +170,11 @@ impl Fold {
             },
             content_type: Some("application/avro".to_owned()),
             traceparent: outcome.traceparent.clone(),
-            tracestate: None,
+            tracestate: outcome.tracestate.clone(),
         };
         let key = lineage.correlation_id.as_bytes();
         let value = self.outcomes.encode(&event).expect("the schema of the outcome is our own");
-        self.out.push(OutRecord {
+        self.push(OutRecord {
             topic: self.spec.names.outcomes(),
             partition: partition::of_key(key, self.spec.saga_partitions) as i32,
             key: Some(key.to_vec()),
@@ -173,9 +189,40 @@ impl Fold {
         self.write(self.spec.names.unmatched(), number, fact.lineage.run, format::encode(fact), vec![header]);
     }
 
+    /// Deletes what ended sagas have left, once they have been remembered for their time.
+    fn forget_ended(&mut self, now_ms: i64) {
+        for (number, sagas) in &mut self.partitions {
+            for _ in 0..FORGOTTEN {
+                let Some(run) = sagas.forget(self.spec.keep_ended_ms, now_ms) else { break };
+                self.state.insert((*number, Key::Head(run)), None);
+                self.touched.insert(*number);
+                metrics::counter!("quadrille_sagas_forgotten_total").increment(1);
+            }
+        }
+    }
+
+    /// A record of a facts topic that is no fact.
+    fn strange(&mut self, record: Record, reason: &'static str) {
+        metrics::counter!("quadrille_facts_unmatched_total", "reason" => reason).increment(1);
+        let mut headers = record.headers;
+        headers.push((UNMATCHED_REASON.to_owned(), Some(reason.as_bytes().to_vec())));
+        self.push(OutRecord {
+            topic: self.spec.names.unmatched(),
+            partition: record.position.partition,
+            key: record.key,
+            value: record.value,
+            headers,
+        });
+    }
+
+    fn push(&mut self, record: OutRecord) {
+        self.bytes += record.size();
+        self.out.push(record);
+    }
+
     fn write(&mut self, topic: String, number: i32, run: RunId, value: Vec<u8>, mut headers: Headers) {
         headers.extend(content_type());
-        self.out.push(OutRecord {
+        self.push(OutRecord {
             topic,
             partition: number,
             key: Some(run.to_string().into_bytes()),
@@ -184,55 +231,80 @@ impl Fold {
         });
     }
 
-    fn restore(&self, number: i32) -> Result<Sagas, Error> {
+    /// Everything of partition `number` is read.
+    fn restored(&mut self, number: i32, restoring: Restoring) {
         let topic = self.spec.names.state();
-        let mut restoring = Restoring::default();
-        let mut strange = Vec::new();
-        self.restorer.read(&Partition::new(&topic, number), None, |record| {
-            strange.extend(restoring.take(record).err());
-        })?;
         let (sagas, unreadable) = restoring.done();
-        for error in strange.iter().chain(&unreadable) {
+        for error in &unreadable {
             tracing::error!(target: "quadrille::saga", topic, partition = number, %error, "left as it lies");
         }
-        tracing::info!(target: "quadrille::saga", partition = number, live = sagas.live(), "restored");
-        Ok(sagas)
+        let (live, known) = (sagas.live(), sagas.known());
+        tracing::info!(target: "quadrille::saga", partition = number, live, known, "restored");
+        self.partitions.insert(number, sagas);
     }
 }
 
 impl Processor for Fold {
-    fn assigned(&mut self, partitions: &BTreeSet<Partition>) -> Result<(), Error> {
-        let numbers: BTreeSet<i32> = partitions.iter().map(|partition| partition.partition).collect();
-        for number in numbers {
-            let sagas = self.restore(number)?;
-            self.partitions.insert(number, sagas);
+    fn assigned(&mut self, partitions: &BTreeSet<Partition>) {
+        self.to_restore = partitions.iter().map(|partition| partition.partition).collect();
+    }
+
+    fn restore(&mut self, within: Duration) -> Result<bool, Error> {
+        let began = Instant::now();
+        let left = metrics::gauge!("quadrille_restore_offsets_left");
+        while let Some(number) = self.to_restore.first().copied() {
+            let topic = self.spec.names.state();
+            let (mut reading, mut restoring) = match self.restoring.take() {
+                Some(begun) => begun,
+                None => (self.restorer.start(&Partition::new(&topic, number), None)?, Restoring::default()),
+            };
+            let records = metrics::counter!("quadrille_restored_records_total");
+            let done = self.restorer.advance(&mut reading, within.saturating_sub(began.elapsed()), |record| {
+                records.increment(1);
+                if let Err(error) = restoring.take(record) {
+                    tracing::error!(target: "quadrille::saga", topic, partition = number, %error, "left as it lies");
+                }
+            })?;
+            left.set(reading.left() as f64);
+            if !done {
+                self.restoring = Some((reading, restoring));
+                return Ok(false);
+            }
+            self.to_restore.pop_first();
+            self.restored(number, restoring);
+            if began.elapsed() >= within && !self.to_restore.is_empty() {
+                return Ok(false);
+            }
         }
-        Ok(())
+        Ok(true)
     }
 
     fn forget(&mut self) {
+        if self.restoring.take().is_some() {
+            self.restorer.stop();
+        }
+        self.to_restore.clear();
         self.partitions.clear();
         self.out.clear();
+        self.bytes = 0;
         self.state.clear();
         self.touched.clear();
     }
 
     fn process(&mut self, record: Record, now_ms: i64) -> Result<(), Error> {
         metrics::counter!("quadrille_facts_total").increment(1);
+        // What no step and no ingest writes would not fit into the journal either.
+        if record.size() > lower::OWN_BYTES_MAX {
+            let position = &record.position;
+            tracing::error!(target: "quadrille::saga", %position, bytes = record.size(), "too large for a fact");
+            self.strange(Record { key: None, value: None, headers: Vec::new(), ..record }, "oversized");
+            return Ok(());
+        }
         match format::decode::<Fact>(record.value.as_deref().unwrap_or_default()) {
             Ok(fact) => self.fact(record.position.partition, fact, now_ms),
             Err(error) => {
                 tracing::error!(target: "quadrille::saga", position = %record.position, %error, "not a fact");
-                metrics::counter!("quadrille_facts_unmatched_total", "reason" => "damaged").increment(1);
-                let mut headers = record.headers;
-                headers.push((UNMATCHED_REASON.to_owned(), Some(b"damaged".to_vec())));
-                self.out.push(OutRecord {
-                    topic: self.spec.names.unmatched(),
-                    partition: record.position.partition,
-                    key: record.key,
-                    value: record.value,
-                    headers,
-                });
+                self.strange(record, "damaged");
             }
         }
         Ok(())
@@ -242,6 +314,9 @@ impl Processor for Fold {
         let numbers: Vec<i32> = self.partitions.keys().copied().collect();
         for number in numbers {
             for _ in 0..TIMERS {
+                if self.bytes > TIMER_BYTES {
+                    return;
+                }
                 let Some(timer) = self.partitions.get_mut(&number).and_then(|sagas| sagas.due(now_ms)) else {
                     break;
                 };
@@ -249,10 +324,12 @@ impl Processor for Fold {
                 self.apply(number, timer.run, Input::Timer(timer), now_ms);
             }
         }
+        self.forget_ended(now_ms);
     }
 
     fn collect(&mut self) -> Output {
         let mut records = std::mem::take(&mut self.out);
+        self.bytes = 0;
         let topic = self.spec.names.state();
         for ((number, key), value) in std::mem::take(&mut self.state) {
             let key = Some(key.to_bytes());

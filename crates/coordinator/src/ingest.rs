@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use quadrille_kafka::{Error, Partition};
 use quadrille_runtime::processor::{Output, Processor};
 use quadrille_schema::{Codec, Decoder, Schemas};
+use quadrille_topology::lower;
 use quadrille_types::dead_letter::{DeadLetter, Reason};
-use quadrille_types::envelope::{Envelope, Lineage};
+use quadrille_types::envelope::{Envelope, Lineage, VALUE_BYTES_MAX};
 use quadrille_types::fact::{Body, EventRef, Fact, Payload};
 use quadrille_types::ids::Action;
 use quadrille_types::topics::INGEST;
@@ -81,6 +82,13 @@ impl Ingest {
             Ok(id) => id,
             Err((reason, message)) => return self.dead(record, reason, message),
         };
+        let limit = self.spec.kept_bytes_max;
+        if foreign.carried && value.len() > limit {
+            let (event, bytes) = (&foreign.event, value.len());
+            let message =
+                format!("{event} has {bytes} bytes, more than the {limit} that a later command can carry");
+            return self.dead(record, Reason::Oversized, message);
+        }
         if let Some(message) = self.unreadable(record, foreign, envelope, value)? {
             return self.dead(record, Reason::Undecodable, message);
         }
@@ -99,6 +107,7 @@ impl Ingest {
             source_time_ms: record.time_ms,
             body: if foreign.starts { Body::Started(event) } else { Body::Observed(event) },
             traceparent: envelope.traceparent.clone(),
+            tracestate: envelope.tracestate.clone(),
         };
         let key = run.to_string().into_bytes();
         self.out.push(OutRecord {
@@ -159,20 +168,17 @@ impl Ingest {
             attempts: 0,
         };
         let number = record.position.partition as u32 % self.spec.saga_partitions;
-        self.out.push(OutRecord {
-            topic: self.spec.names.dead(INGEST),
-            partition: number as i32,
-            key: record.key.clone(),
-            value: record.value.clone(),
-            headers: letter.headers(record.headers.clone()),
-        });
+        let topic = self.spec.names.dead(INGEST);
+        self.out.push(letter.of(record, topic, number as i32, lower::OWN_BYTES_MAX));
         Ok(())
     }
 }
 
 impl Processor for Ingest {
-    fn assigned(&mut self, _: &BTreeSet<Partition>) -> Result<(), Error> {
-        Ok(())
+    fn assigned(&mut self, _: &BTreeSet<Partition>) {}
+
+    fn restore(&mut self, _: Duration) -> Result<bool, Error> {
+        Ok(true)
     }
 
     fn forget(&mut self) {
@@ -208,6 +214,13 @@ fn correlation(record: &Record, foreign: &Foreign, envelope: &Envelope) -> Resul
         return Ok(id);
     }
     match record.key.as_deref().map(std::str::from_utf8) {
+        Some(Ok(key)) if key.len() > VALUE_BYTES_MAX => {
+            let bytes = key.len();
+            let message = format!(
+                "the key is the correlation ID and has {bytes} bytes, more than the {VALUE_BYTES_MAX} allowed"
+            );
+            Err((Reason::Oversized, message))
+        }
         Some(Ok(key)) if !key.is_empty() => Ok(key.to_owned()),
         Some(Err(_)) => Err((Reason::Undecodable, "the key is the correlation ID and not UTF-8".to_owned())),
         _ => Err((Reason::NoKey, "there is neither a ce_correlationid header nor a key".to_owned())),

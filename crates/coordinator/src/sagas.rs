@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use quadrille_saga::State;
+use quadrille_saga::after_end::is_spent;
 use quadrille_saga::changelog::{self, Key};
 use quadrille_types::journal::{Timer, TimerKind};
 use quadrille_types::{Record, RunId};
@@ -15,6 +16,8 @@ pub struct Sagas {
     unreadable: BTreeSet<RunId>,
     /// By due time, so that what is due comes first.
     timers: BTreeSet<(i64, RunId, TimerKind)>,
+    /// Those that have ended, by the time when they did.
+    ended: BTreeSet<(i64, RunId)>,
 }
 
 /// What was read of the state topic so far: the last value of each key.
@@ -72,6 +75,9 @@ impl Sagas {
         {
             self.timers.insert((due_ms, run, TimerKind::Deadline));
         }
+        if let State::Ended(ended) = &state {
+            self.ended.insert((ended.at_ms, run));
+        }
         self.states.insert(run, state);
     }
 
@@ -90,6 +96,23 @@ impl Sagas {
         let (due_ms, run, kind) = *self.timers.first().filter(|(due_ms, ..)| *due_ms <= now_ms)?;
         self.timers.pop_first();
         Some(Timer { run, kind, due_ms })
+    }
+
+    /// Forgets a saga that is to be forgotten by now, and names it.
+    pub fn forget(&mut self, keep_ms: i64, now_ms: i64) -> Option<RunId> {
+        let (_, run) = *self.ended.first()?;
+        let ended = self.states.get(&run).and_then(State::ended)?;
+        if !is_spent(ended, keep_ms, now_ms) {
+            return None;
+        }
+        self.ended.pop_first();
+        self.states.remove(&run);
+        Some(run)
+    }
+
+    /// Sagas that are known, ended ones among them.
+    pub fn known(&self) -> usize {
+        self.states.len()
     }
 
     /// Sagas without an outcome.

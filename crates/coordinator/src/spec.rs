@@ -1,6 +1,7 @@
 //! What the coordinator must know of the topology.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use quadrille_saga::Flow;
 use quadrille_topology::Mesh;
@@ -26,6 +27,10 @@ pub struct CoordinatorSpec {
     pub step_partitions: BTreeMap<String, u32>,
     /// Events of others, by topic.
     pub foreign: BTreeMap<String, Vec<Foreign>>,
+    /// How long an ended saga is remembered, in ms.
+    pub keep_ended_ms: i64,
+    /// Largest value of an event that facts carry, in bytes.
+    pub kept_bytes_max: usize,
     /// How many events each of those topics carries, ours included.
     pub events_in: BTreeMap<String, usize>,
 }
@@ -63,9 +68,19 @@ impl CoordinatorSpec {
             flows: flows.collect(),
             fact_writers,
             step_partitions: mesh.steps.values().map(|step| (step.name.clone(), partitions(step))).collect(),
+            keep_ended_ms: lower::KEEP_MS,
+            kept_bytes_max: lower::kept_bytes_max(mesh),
             events_in: foreign.keys().map(count).collect(),
             foreign,
         }
+    }
+
+    /// The same, but ended sagas are remembered for `keep`.
+    #[must_use]
+    pub fn keeping_ended(mut self, keep: Duration) -> Self {
+        self.keep_ended_ms = i64::try_from(keep.as_millis()).unwrap_or(i64::MAX);
+        self.flows.values_mut().for_each(|flow| flow.keep_ms = self.keep_ended_ms);
+        self
     }
 
     /// Facts topics, all of them.

@@ -235,7 +235,7 @@ impl Session {
             txns: sum("quadrille_transactions_total"),
             aborted: sum("quadrille_transactions_aborted_total"),
             fenced: sum("quadrille_transactions_fenced_total"),
-            takeovers: None,
+            takeovers: sum("quadrille_takeovers_total"),
         }
     }
 

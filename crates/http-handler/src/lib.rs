@@ -10,9 +10,10 @@
 //! | `ce-specversion` | `1.0` |
 //! | `ce-type` | name of the event; for a join `quadrille.inputs` |
 //! | `ce-id` | ID of the event; for a join that of the activation |
-//! | `ce-source` | `/` and the name of the mesh that delivers it |
+//! | `ce-source` | of the event; where the coordinator has commanded the call, `/` and the name of the mesh |
 //! | `ce-correlationid` | identity of the saga, or key of the event |
-//! | `traceparent` | W3C trace context of the event, if it has one |
+//! | `ce-causationid` | of the event, if it has one; where the coordinator has commanded the call, ID of the event that led to it |
+//! | `traceparent`, `tracestate` | W3C trace context of the event, if it has one |
 //! | `idempotency-key` | the same whenever this call is repeated: have the effect once under it |
 //! | `quadrille-step` | name of the step |
 //! | `quadrille-activation` | what is done or undone: a do and its undo have the same |

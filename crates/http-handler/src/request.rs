@@ -28,12 +28,14 @@ pub(crate) fn request(codecs: &Codecs, mesh: &str, join: bool, call: &Call) -> R
             (INPUTS, call.activation.to_string(), Json::Object(values))
         }
     };
+    let own = || format!("/{mesh}");
+    let source = call.source.clone().filter(|_| !join).unwrap_or_else(own);
     let mut headers = vec![
         ("content-type", JSON.to_owned()),
         ("ce-specversion", "1.0".to_owned()),
         ("ce-type", percent::encode(event)),
         ("ce-id", percent::encode(&id)),
-        ("ce-source", percent::encode(&format!("/{mesh}"))),
+        ("ce-source", percent::encode(&source)),
         ("ce-correlationid", percent::encode(&call.correlation_id)),
         ("idempotency-key", call.idempotency_key()),
         ("quadrille-step", percent::encode(&call.step)),
@@ -46,6 +48,12 @@ pub(crate) fn request(codecs: &Codecs, mesh: &str, join: bool, call: &Call) -> R
     }
     if let Some(traceparent) = &call.traceparent {
         headers.push(("traceparent", percent::encode(traceparent)));
+    }
+    if let Some(tracestate) = &call.tracestate {
+        headers.push(("tracestate", percent::encode(tracestate)));
+    }
+    if let Some(causation_id) = &call.causation_id {
+        headers.push(("ce-causationid", percent::encode(causation_id)));
     }
     if let Some(deadline) = call.deadline_ms.and_then(|ms| Timestamp::from_millisecond(ms).ok()) {
         headers.push(("quadrille-deadline", deadline.to_string()));

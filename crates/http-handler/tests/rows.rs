@@ -93,6 +93,9 @@ fn call(action: Action, inputs: Vec<EventRef>) -> Call {
         inputs,
         deadline_ms: Some(1_795_000_000_000),
         traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()),
+        tracestate: Some("a=b".into()),
+        source: Some("/web ü".into()),
+        causation_id: Some("e 0".into()),
     }
 }
 
@@ -274,7 +277,11 @@ async fn the_request_says_everything_about_the_call() {
     let (url, server) = Server::start(Script { status: 204, ..Script::default() }).await;
     let single = call(Action::Do, vec![input("Asked", "e 1", r#"{"q":"?"}"#)]);
     handler(&url, false, declared(&["Found"])).call(&single).await.unwrap();
-    let join = call(Action::Undo, vec![input("Found", "1", "1"), input("Noted", "2", "[2]")]);
+    let join = Call {
+        source: None,
+        causation_id: None,
+        ..call(Action::Undo, vec![input("Found", "1", "1"), input("Noted", "2", "[2]")])
+    };
     handler(&url, true, declared(&["Found"])).call(&join).await.unwrap();
 
     let seen = server.seen.lock().unwrap();
@@ -286,7 +293,9 @@ async fn the_request_says_everything_about_the_call() {
         ("ce-specversion", Some("1.0"), Some("1.0")),
         ("ce-type", Some("Asked"), Some("quadrille.inputs")),
         ("ce-id", Some("e%201"), Some(activation.as_str())),
-        ("ce-source", Some("/lab"), Some("/lab")),
+        ("ce-source", Some("/web%20%C3%BC"), Some("/lab")),
+        ("ce-causationid", Some("e%200"), None),
+        ("tracestate", Some("a=b"), Some("a=b")),
         ("ce-correlationid", Some("%C3%84%201"), Some("%C3%84%201")),
         ("quadrille-step", Some("search"), Some("search")),
         ("quadrille-activation", Some(activation.as_str()), Some(activation.as_str())),

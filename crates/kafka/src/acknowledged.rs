@@ -1,9 +1,12 @@
 //! At least once: records first, acknowledged by every in-sync replica, and the offsets that led to them afterwards.
 //!
+//! Records of some topics say that others are written: they are written after those are acknowledged.
+//!
 //! A crash between the two repeats the records, with the same IDs. The producer is idempotent, so the client's own
 //! retries repeat nothing.
 
-use std::sync::{Arc, Mutex};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::producer::{BaseProducer, Producer, PurgeConfig};
@@ -11,20 +14,31 @@ use rdkafka::producer::{BaseProducer, Producer, PurgeConfig};
 use quadrille_types::OutRecord;
 
 use crate::group::Membership;
-use crate::transaction::{Busy, Cause, Context, Failure, Offsets, drain, write};
-use crate::{ClientErrors, Error, Settings};
+use crate::transaction::{Busy, Cause, Context, Failure, Offsets, drain, refusal, write};
+use crate::{Error, Settings, holding};
 
 /// Writes records and then offsets.
 pub struct Acknowledger {
     settings: Settings,
+    id: String,
+    last: BTreeSet<String>,
     producer: Option<BaseProducer<Context>>,
     busy: Arc<Busy>,
+    /// As in [`crate::transaction`].
+    one_by_one: bool,
 }
 
 impl Acknowledger {
-    /// Builds the producer.
-    pub fn new(settings: &Settings) -> Result<Self, Error> {
-        let mut acknowledger = Self { settings: settings.clone(), producer: None, busy: Arc::default() };
+    /// Builds the producer of the member that `id` names. Topics in `last` are written after all others.
+    pub fn new(settings: &Settings, id: String, last: BTreeSet<String>) -> Result<Self, Error> {
+        let mut acknowledger = Self {
+            settings: settings.clone(),
+            id,
+            last,
+            producer: None,
+            busy: Arc::default(),
+            one_by_one: false,
+        };
         acknowledger.producer()?;
         Ok(acknowledger)
     }
@@ -48,17 +62,41 @@ impl Acknowledger {
         let busy = self.busy();
         let _guard = busy.enter();
         let aborted = |doing, cause: String| Failure::Aborted { doing, cause, fenced: false };
+        let last = self.last.clone();
         let producer = self.producer().map_err(|e| aborted("building the producer", e.to_string()))?;
-        if let Err((doing, cause)) = write(producer, records).and_then(|()| drain(producer)) {
+        let (after, first): (Vec<_>, Vec<_>) =
+            records.iter().partition(|record| last.contains(&record.topic));
+        let both = [first, after];
+        let mut phases = both.iter();
+        let written =
+            phases.try_for_each(|phase| write(producer, phase).and_then(|()| drain(producer, phase)));
+        if let Err((doing, cause)) = written {
             producer.purge(PurgeConfig::default().queue().inflight());
             while producer.in_flight_count() > 0 {
                 producer.poll(Duration::from_millis(1));
             }
             // What was sent is in doubt, and with it the sequence of what follows.
             self.producer = None;
-            return Err(aborted(doing, cause.to_string()));
+            let aborted = aborted(doing, cause.to_string());
+            return Err(refusal(cause, &mut self.one_by_one).unwrap_or(aborted));
         }
-        membership.commit(offsets).map_err(|error| {
+        self.commit(offsets, &self.mark(), membership)
+    }
+
+    /// As in [`crate::transaction`].
+    pub(crate) fn mark(&self) -> String {
+        holding::mark(&self.id, false)
+    }
+
+    /// Commits `offsets` alone, as released.
+    pub(crate) fn release(&mut self, offsets: &Offsets, membership: &Membership<'_>) -> Result<(), Failure> {
+        let busy = self.busy();
+        let _guard = busy.enter();
+        self.commit(offsets, &holding::mark(&self.id, true), membership)
+    }
+
+    fn commit(&self, offsets: &Offsets, mark: &str, membership: &Membership<'_>) -> Result<(), Failure> {
+        membership.commit(offsets, mark).map_err(|error| {
             let cause = Cause::Client(error);
             Failure::Aborted {
                 doing: "committing offsets",
@@ -70,9 +108,9 @@ impl Acknowledger {
 
     fn producer(&mut self) -> Result<&BaseProducer<Context>, Error> {
         if self.producer.is_none() {
-            let context = Context { errors: ClientErrors::default(), undelivered: Mutex::new(None) };
-            let config = self.settings.idempotent_producer();
-            let producer = config.create_with_context(context).map_err(|e| Error::Setting(e.to_string()))?;
+            let config = self.settings.idempotent_producer(self.one_by_one);
+            let producer =
+                config.create_with_context(Context::new()).map_err(|e| Error::Setting(e.to_string()))?;
             self.producer = Some(producer);
         }
         Ok(self.producer.as_ref().expect("just built"))

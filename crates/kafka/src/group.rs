@@ -3,6 +3,7 @@
 //! Ownership is the client's duty: the broker checks member and generation, not the partition. So the owner is told before
 //! partitions go, on the polling thread, with the membership still valid, and finishes or drops what it holds of them.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -148,6 +149,26 @@ impl Member {
         Ok(found.elements().into_iter().filter_map(one).collect())
     }
 
+    /// What is committed for `partitions`, and the metadata that was committed with it.
+    pub(crate) fn marked(
+        &self,
+        partitions: &[Partition],
+    ) -> Result<BTreeMap<Partition, (i64, String)>, Error> {
+        if partitions.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let doing = format!("reading the positions of group {}", self.group);
+        let found =
+            committed(&self.consumer, &list(partitions), POSITIONS_WITHIN).map_err(Error::client(doing))?;
+        let one = |e: rdkafka::topic_partition_list::TopicPartitionListElem<'_>| match e.offset() {
+            Offset::Offset(offset) => {
+                Some((Partition::new(e.topic(), e.partition()), (offset, e.metadata().to_owned())))
+            }
+            _ => None,
+        };
+        Ok(found.elements().into_iter().filter_map(one).collect())
+    }
+
     /// Reads every partition again from what is committed for it: what was read and not committed comes once more.
     pub fn rewind(&self) -> Result<(), Error> {
         let doing = || format!("rewinding group {}", self.group);
@@ -181,12 +202,8 @@ impl Member {
 
 impl Membership<'_> {
     /// Commits offsets without a transaction; the broker refuses it from a member that is none any more.
-    pub(crate) fn commit(&self, offsets: &Offsets) -> Result<(), KafkaError> {
-        let mut list = TopicPartitionList::new();
-        for (partition, offset) in offsets {
-            list.add_partition_offset(&partition.topic, partition.partition, Offset::Offset(*offset))?;
-        }
-        self.consumer.commit(&list, CommitMode::Sync)
+    pub(crate) fn commit(&self, offsets: &Offsets, mark: &str) -> Result<(), KafkaError> {
+        self.consumer.commit(&marked(offsets, mark)?, CommitMode::Sync)
     }
 
     /// What the broker fences by, read now. None while the member has no valid generation: sent without one, the
@@ -229,6 +246,17 @@ fn list(partitions: &[Partition]) -> TopicPartitionList {
         list.add_partition(&partition.topic, partition.partition);
     }
     list
+}
+
+/// `offsets`, each with `mark` as its metadata.
+pub(crate) fn marked(offsets: &Offsets, mark: &str) -> Result<TopicPartitionList, KafkaError> {
+    let mut list = TopicPartitionList::new();
+    for (partition, offset) in offsets {
+        let mut element = list.add_partition(&partition.topic, partition.partition);
+        element.set_offset(Offset::Offset(*offset))?;
+        element.set_metadata(mark);
+    }
+    Ok(list)
 }
 
 pub(crate) fn record(message: &BorrowedMessage<'_>) -> Record {

@@ -8,6 +8,7 @@
 //! | [`definition`] | which definition of a mesh is active |
 //! | [`start`] | what every service checks before it starts |
 //! | [`group`] | a member of a consumer group that owns what it has read |
+//! | [`holding`] | who holds a partition, for the next owner to see |
 //! | [`transaction`] | one short transaction: records and the offsets that led to them |
 //! | [`acknowledged`] | at least once instead |
 //! | [`writer`] | either of the two |
@@ -25,6 +26,7 @@ pub mod definition;
 mod errors;
 pub mod failpoint;
 pub mod group;
+pub mod holding;
 pub mod inspect;
 pub mod publish;
 pub mod restore;

@@ -67,7 +67,7 @@ impl ProducerContext for Deliveries {
 impl Publisher {
     /// A publisher to the cluster.
     pub fn new(settings: &Settings) -> Result<Self, Error> {
-        let mut config = settings.idempotent_producer();
+        let mut config = settings.idempotent_producer(false);
         config.set("linger.ms", "5");
         let producer =
             config.create_with_context(Deliveries::default()).map_err(|e| Error::Setting(e.to_string()))?;

@@ -21,6 +21,22 @@ const ASK: Duration = Duration::from_secs(10);
 /// The most that one look counts as waiting.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// A partition that is being read.
+#[derive(Debug)]
+pub struct Reading {
+    partition: Partition,
+    at: i64,
+    end: i64,
+    stalled: Duration,
+}
+
+impl Reading {
+    /// Offsets that are still to come, of records or of markers.
+    pub fn left(&self) -> i64 {
+        (self.end - self.at).max(0)
+    }
+}
+
 /// Reads changelogs.
 pub struct Restorer {
     committed: BaseConsumer,
@@ -47,34 +63,46 @@ impl Restorer {
     }
 
     /// Gives every committed record of `partition`, from at most `tail` offsets before its end (None: from its
-    /// beginning), to `each`, in order. Returns the offset of the end.
+    /// beginning), to `each`, in order. Returns the offset of the end. Blocks until all is read.
     pub fn read(
         &self,
         partition: &Partition,
         tail: Option<i64>,
         mut each: impl FnMut(Record),
     ) -> Result<i64, Error> {
+        let mut reading = self.start(partition, tail)?;
+        while !self.advance(&mut reading, LOOK, &mut each)? {}
+        Ok(reading.end)
+    }
+
+    /// Begins to read `partition` as [`read`](Self::read) does, a slice at a time. One partition is read at once: an
+    /// earlier reading ends here.
+    pub fn start(&self, partition: &Partition, tail: Option<i64>) -> Result<Reading, Error> {
         // Whoever was stopped while it asked finds its time over when it goes on: so it asks again, as long as it may.
         let ends = || self.uncommitted.fetch_watermarks(&partition.topic, partition.partition, ASK);
         let (low, end) =
             settled(self.stall, ends).map_err(Error::client(format!("asking for the end of {partition}")))?;
         let from = tail.map_or(low, |tail| low.max(end - tail));
-        if from >= end {
-            return Ok(end);
+        if from < end {
+            let doing = || format!("restoring {partition}");
+            let mut list = TopicPartitionList::new();
+            list.add_partition_offset(&partition.topic, partition.partition, Offset::Offset(from))
+                .map_err(Error::client(doing()))?;
+            self.committed.assign(&list).map_err(Error::client(doing()))?;
         }
-        let doing = || format!("restoring {partition}");
-        let mut list = TopicPartitionList::new();
-        list.add_partition_offset(&partition.topic, partition.partition, Offset::Offset(from))
-            .map_err(Error::client(doing()))?;
-        self.committed.assign(&list).map_err(Error::client(doing()))?;
-        let reached = self.until(partition, end, &mut each);
-        self.committed.unassign().map_err(Error::client(doing()))?;
-        reached.map(|()| end)
+        Ok(Reading { partition: partition.clone(), at: from, end, stalled: Duration::ZERO })
     }
 
-    fn until(&self, partition: &Partition, end: i64, each: &mut dyn FnMut(Record)) -> Result<(), Error> {
-        let (mut at, mut stalled, mut looked) = (0, Duration::ZERO, Instant::now());
-        loop {
+    /// Reads on, for about as long as `within`. True once the end is reached.
+    pub fn advance(
+        &self,
+        reading: &mut Reading,
+        within: Duration,
+        mut each: impl FnMut(Record),
+    ) -> Result<bool, Error> {
+        let (partition, end) = (&reading.partition, reading.end);
+        let (began, mut looked) = (Instant::now(), Instant::now());
+        while reading.at < end {
             match self.committed.poll(Duration::from_millis(50)) {
                 Some(Ok(message)) if message_offset(&message) < end => each(record(&message)),
                 Some(Ok(_)) | None => {}
@@ -84,18 +112,27 @@ impl Restorer {
                 }
             }
             let position = self.position(partition);
-            if position >= end {
-                return Ok(());
-            }
             // A process that was stopped for a while has not waited all that time.
-            stalled += looked.elapsed().min(LOOK);
+            reading.stalled += looked.elapsed().min(LOOK);
             looked = Instant::now();
-            if position > at {
-                (at, stalled) = (position, Duration::ZERO);
+            if position > reading.at {
+                (reading.at, reading.stalled) = (position, Duration::ZERO);
             }
-            if stalled > self.stall {
-                return Err(Error::Restore { partition: partition.clone(), at, end });
+            if reading.stalled > self.stall {
+                return Err(Error::Restore { partition: partition.clone(), at: reading.at, end });
             }
+            if reading.at < end && began.elapsed() >= within {
+                return Ok(false);
+            }
+        }
+        self.stop();
+        Ok(true)
+    }
+
+    /// Reads nothing any more.
+    pub fn stop(&self) {
+        if let Err(error) = self.committed.unassign() {
+            tracing::info!(target: "quadrille::kafka", %error, "a reader keeps its partition");
         }
     }
 

@@ -137,16 +137,16 @@ impl Settings {
     }
 
     /// A transactional producer.
-    pub(crate) fn producer(&self, transactional_id: &str) -> ClientConfig {
-        let mut config = self.idempotent_producer();
+    pub(crate) fn producer(&self, transactional_id: &str, one_by_one: bool) -> ClientConfig {
+        let mut config = self.idempotent_producer(one_by_one);
         config
             .set("transactional.id", transactional_id)
             .set("transaction.timeout.ms", self.transaction_timeout.as_millis().to_string());
         config
     }
 
-    /// A producer whose own retries repeat nothing.
-    pub(crate) fn idempotent_producer(&self) -> ClientConfig {
+    /// A producer whose own retries repeat nothing. `one_by_one`: each record is a batch of its own.
+    pub(crate) fn idempotent_producer(&self, one_by_one: bool) -> ClientConfig {
         let timeout_ms = self.transaction_timeout.as_millis();
         let mut config = self.client();
         config
@@ -160,6 +160,9 @@ impl Settings {
             // A begin right after a commit meets the markers of that commit: the client's default waits 100 ms then.
             .set("retry.backoff.ms", "10")
             .set("retry.backoff.max.ms", "500");
+        if one_by_one {
+            config.set("batch.num.messages", "1");
+        }
         config
     }
 }
@@ -217,7 +220,7 @@ mod tests {
     #[test]
     fn what_is_set_is_what_librdkafka_takes() {
         let settings = Settings::new("127.0.0.1:1", []).unwrap();
-        for config in [settings.reader(), settings.member("g", Some("g.0")), settings.producer("t")] {
+        for config in [settings.reader(), settings.member("g", Some("g.0")), settings.producer("t", true)] {
             config.create_native_config().unwrap();
         }
     }

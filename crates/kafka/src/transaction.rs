@@ -8,7 +8,16 @@
 //! is neither retriable nor abortable, any abort, or a commit so slow that the client may have sent it twice (a
 //! late copy of that request would end the *next* transaction; a new epoch makes the broker refuse it). Source: KIP-98,
 //! KIP-447, and KIP-890, whose second part librdkafka 2.12 does not speak.
+//!
+//! Time is not the only sign of a second copy, but the only one that comes in time. The client's statistics count requests
+//! by type (`brokers.*.req.EndTxn`), retries included, and one more than commits and aborts is a retry. They are given out
+//! at most once a second (the granularity of `statistics.interval.ms`), on a timer of the client's own and not after a
+//! commit; a transaction takes milliseconds. To rely on the count, each commit would have to wait for the next statistics,
+//! and without waiting the next transactions are over, torn or not, before it is known. Nor does the client's error
+//! callback say anything: it sends the request again by itself, after `retry.backoff.ms` and a new connection. So the
+//! count is not used. Where the client leaves the repetition to its caller, the caller knows, and drops the producer.
 
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -18,12 +27,11 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext, PurgeConfig};
 use rdkafka::util::Timeout;
-use rdkafka::{Offset, TopicPartitionList};
 
 use quadrille_types::OutRecord;
 
-use crate::group::Membership;
-use crate::{ClientErrors, Error, Partition, Settings, failpoint};
+use crate::group::{Membership, marked};
+use crate::{ClientErrors, Error, Partition, Settings, failpoint, holding};
 
 /// A commit with its offsets that is slower than this, and than ten times the median, may have been sent twice.
 const SLOW_COMMIT: Duration = Duration::from_millis(75);
@@ -41,6 +49,9 @@ pub struct Transactor {
     producer: Option<BaseProducer<Context>>,
     commits: Median,
     busy: Arc<Busy>,
+    /// A topic has refused a batch for its size: batches hold one record each from now on, so that the next refusal says
+    /// which one it is.
+    one_by_one: bool,
 }
 
 /// Since when a call to the client blocks, for a watchdog.
@@ -62,6 +73,14 @@ pub enum Failure {
         /// The broker refused the group membership: another member owns the partitions now.
         fenced: bool,
     },
+    /// Nothing of it is visible: its topic refuses one record by itself, and always will.
+    #[error("topic {topic} refuses a record of {bytes} bytes: see its max.message.bytes")]
+    TooLarge {
+        /// The topic.
+        topic: String,
+        /// [`OutRecord::size`] of the record.
+        bytes: usize,
+    },
     /// It may be committed or not: read the committed offsets before doing anything again.
     #[error("in doubt after {doing}: {cause}")]
     InDoubt {
@@ -77,14 +96,23 @@ pub enum Failure {
 impl Failure {
     /// Whether it was refused for a stale generation, member or epoch.
     pub fn is_fenced(&self) -> bool {
-        let (Self::Aborted { fenced, .. } | Self::InDoubt { fenced, .. }) = self;
-        *fenced
+        match self {
+            Self::Aborted { fenced, .. } | Self::InDoubt { fenced, .. } => *fenced,
+            Self::TooLarge { .. } => false,
+        }
     }
 }
 
 pub(crate) struct Context {
     pub(crate) errors: ClientErrors,
-    pub(crate) undelivered: Mutex<Option<KafkaError>>,
+    /// The first record that was not delivered, by its place in the burst; one that was too large before all others.
+    undelivered: Mutex<Option<(KafkaError, usize)>>,
+}
+
+impl Context {
+    pub(crate) fn new() -> Self {
+        Self { errors: ClientErrors::default(), undelivered: Mutex::new(None) }
+    }
 }
 
 impl ClientContext for Context {
@@ -94,12 +122,14 @@ impl ClientContext for Context {
 }
 
 impl ProducerContext for Context {
-    type DeliveryOpaque = ();
+    type DeliveryOpaque = usize;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+    fn delivery(&self, result: &DeliveryResult<'_>, index: usize) {
         if let Err((error, _)) = result {
             let mut first = self.undelivered.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            first.get_or_insert_with(|| error.clone());
+            if first.as_ref().is_none_or(|(known, _)| is_too_large(error) && !is_too_large(known)) {
+                *first = Some((error.clone(), index));
+            }
         }
     }
 }
@@ -114,6 +144,7 @@ impl Transactor {
             producer: None,
             commits: Median::default(),
             busy,
+            one_by_one: false,
         };
         transactor.producer()?;
         Ok(transactor)
@@ -132,6 +163,17 @@ impl Transactor {
         Arc::clone(&self.busy)
     }
 
+    /// The metadata of its offset commits: see [`crate::holding`].
+    pub(crate) fn mark(&self) -> String {
+        holding::mark(&self.transactional_id, false)
+    }
+
+    /// Commits `offsets` alone, as released.
+    pub(crate) fn release(&mut self, offsets: &Offsets, membership: &Membership<'_>) -> Result<(), Failure> {
+        let mark = holding::mark(&self.transactional_id, true);
+        self.counted(&[], offsets, &mark, membership)
+    }
+
     /// Writes `records` and `offsets`, all or nothing. Ok means committed; readers see it once the broker has written its
     /// markers, a moment later.
     pub fn burst(
@@ -140,9 +182,19 @@ impl Transactor {
         offsets: &Offsets,
         membership: &Membership<'_>,
     ) -> Result<(), Failure> {
+        self.counted(records, offsets, &self.mark(), membership)
+    }
+
+    fn counted(
+        &mut self,
+        records: &[OutRecord],
+        offsets: &Offsets,
+        mark: &str,
+        membership: &Membership<'_>,
+    ) -> Result<(), Failure> {
         let busy = Arc::clone(&self.busy);
         let _guard = busy.enter();
-        let result = self.attempt(records, offsets, membership);
+        let result = self.attempt(records, offsets, mark, membership);
         metrics::counter!("quadrille_transactions_total").increment(1);
         if let Err(failure) = &result {
             metrics::counter!("quadrille_transactions_aborted_total").increment(1);
@@ -157,6 +209,7 @@ impl Transactor {
         &mut self,
         records: &[OutRecord],
         offsets: &Offsets,
+        mark: &str,
         membership: &Membership<'_>,
     ) -> Result<(), Failure> {
         let not_begun = |doing, cause: String| Failure::Aborted { doing, cause, fenced: false };
@@ -165,26 +218,28 @@ impl Transactor {
             self.producer = None;
             return Err(not_begun("beginning", error.to_string()));
         }
-        let written = write(producer, records).and_then(|()| drain(producer));
+        let written = write(producer, records).and_then(|()| drain(producer, records));
         // Offsets, too, may be sent twice: a late copy would set the next transaction's back.
         let began = Instant::now();
-        let written = written.and_then(|()| send_offsets(producer, offsets, membership));
-        if let Err((doing, error)) = written {
-            return Err(self.abort(doing, &error));
-        }
-        let sent = began.elapsed();
+        let sent = match written.and_then(|()| send_offsets(producer, offsets, mark, membership)) {
+            Ok(Repeated(repeated)) => Sent { repeated, took: began.elapsed() },
+            Err((doing, cause)) => {
+                let aborted = self.abort(doing, &cause);
+                return Err(refusal(cause, &mut self.one_by_one).unwrap_or(aborted));
+            }
+        };
         failpoint::reached("transaction-open");
         self.commit(sent)
     }
 
-    /// Commits, after offsets that took `sent`.
-    fn commit(&mut self, sent: Duration) -> Result<(), Failure> {
+    /// Commits, after its offsets.
+    fn commit(&mut self, mut sent: Sent) -> Result<(), Failure> {
         let Some(producer) = &self.producer else { unreachable!("a burst has a producer") };
         let began = Instant::now();
         loop {
             match producer.commit_transaction(Timeout::Never) {
                 Ok(()) => break,
-                Err(error) if is(&error, |e| e.is_retriable()) => {}
+                Err(error) if is(&error, |e| e.is_retriable()) => sent.repeated = true,
                 Err(error) if is(&error, |e| e.txn_requires_abort()) => {
                     return Err(self.abort("committing", &Cause::Client(error)));
                 }
@@ -198,13 +253,14 @@ impl Transactor {
         }
         let committed = began.elapsed();
         metrics::histogram!("quadrille_commit_seconds").record(committed.as_secs_f64());
-        let took = sent + committed;
-        if took > SLOW_COMMIT.max(self.commits.get() * 10) {
+        let took = sent.took + committed;
+        if sent.repeated || took > SLOW_COMMIT.max(self.commits.get() * 10) {
             tracing::info!(
                 target: "quadrille::kafka",
                 transactional_id = self.transactional_id,
                 took_ms = took.as_millis() as u64,
-                "slow commit: the producer is built anew"
+                sent.repeated,
+                "a commit that was slow or repeated: the producer is built anew"
             );
             metrics::counter!("quadrille_producers_rebuilt_total").increment(1);
             self.producer = None;
@@ -234,11 +290,10 @@ impl Transactor {
 
     fn producer(&mut self) -> Result<&BaseProducer<Context>, Error> {
         if self.producer.is_none() {
-            let context = Context { errors: ClientErrors::default(), undelivered: Mutex::new(None) };
             let producer: BaseProducer<Context> = self
                 .settings
-                .producer(&self.transactional_id)
-                .create_with_context(context)
+                .producer(&self.transactional_id, self.one_by_one)
+                .create_with_context(Context::new())
                 .map_err(|e| Error::Setting(e.to_string()))?;
             self.init(&producer)?;
             self.producer = Some(producer);
@@ -271,6 +326,9 @@ pub(crate) enum Cause {
     Client(KafkaError),
     #[error("this member has no valid generation")]
     NoMember,
+    /// Refused for its size, `alone` or in a batch.
+    #[error("topic {topic} refuses a record of {bytes} bytes, or its batch")]
+    TooLarge { topic: String, bytes: usize, alone: bool },
 }
 
 impl Cause {
@@ -279,7 +337,11 @@ impl Cause {
             Fenced, FencedInstanceId, IllegalGeneration, InvalidProducerEpoch, ProducerFenced,
             UnknownMemberId,
         };
-        let Self::Client(error) = self else { return true };
+        let error = match self {
+            Self::Client(error) => error,
+            Self::NoMember => return true,
+            Self::TooLarge { .. } => return false,
+        };
         matches!(
             error.rdkafka_error_code(),
             Some(
@@ -294,17 +356,27 @@ impl Cause {
     }
 }
 
+/// Whether a request was made more than once.
+struct Repeated(bool);
+
+/// The offsets of a transaction that is to be committed.
+struct Sent {
+    repeated: bool,
+    took: Duration,
+}
+
 pub(crate) type Step = Result<(), (&'static str, Cause)>;
 
-pub(crate) fn write(producer: &BaseProducer<Context>, records: &[OutRecord]) -> Step {
-    for record in records {
+pub(crate) fn write<R: Borrow<OutRecord>>(producer: &BaseProducer<Context>, records: &[R]) -> Step {
+    for (index, record) in records.iter().map(Borrow::borrow).enumerate() {
         let mut headers = OwnedHeaders::new_with_capacity(record.headers.len());
         for (key, value) in &record.headers {
             headers = headers.insert(Header { key, value: value.as_ref() });
         }
         loop {
-            let mut out: BaseRecord<'_, [u8], [u8]> =
-                BaseRecord::to(&record.topic).partition(record.partition).headers(headers.clone());
+            let mut out: BaseRecord<'_, [u8], [u8], usize> =
+                BaseRecord::with_opaque_to(&record.topic, index).partition(record.partition);
+            out.headers = Some(headers.clone());
             out.key = record.key.as_deref();
             out.payload = record.value.as_deref();
             match producer.send(out) {
@@ -312,6 +384,9 @@ pub(crate) fn write(producer: &BaseProducer<Context>, records: &[OutRecord]) -> 
                 // Not lost: the record comes back, and there is room once others are delivered.
                 Err((error, _)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) => {
                     producer.poll(Duration::from_millis(1));
+                }
+                Err((error, _)) if is_too_large(&error) => {
+                    return Err(("producing", too_large(record, true)));
                 }
                 // A record that the client refuses does not fail the transaction by itself: it would be missing.
                 Err((error, _)) => return Err(("producing", Cause::Client(error))),
@@ -321,34 +396,63 @@ pub(crate) fn write(producer: &BaseProducer<Context>, records: &[OutRecord]) -> 
     Ok(())
 }
 
-pub(crate) fn drain(producer: &BaseProducer<Context>) -> Step {
+pub(crate) fn drain<R: Borrow<OutRecord>>(producer: &BaseProducer<Context>, records: &[R]) -> Step {
     while producer.in_flight_count() > 0 {
         producer.poll(Duration::from_millis(1));
     }
     match undelivered(producer).take() {
-        Some(error) => Err(("producing", Cause::Client(error))),
+        Some((error, index)) if is_too_large(&error) => {
+            Err(("producing", too_large(records[index].borrow(), false)))
+        }
+        Some((error, _)) => Err(("producing", Cause::Client(error))),
         None => Ok(()),
     }
 }
 
-fn send_offsets(producer: &BaseProducer<Context>, offsets: &Offsets, membership: &Membership<'_>) -> Step {
-    const DOING: &str = "sending offsets";
-    let mut list = TopicPartitionList::new();
-    for (partition, offset) in offsets {
-        list.add_partition_offset(&partition.topic, partition.partition, Offset::Offset(*offset))
-            .map_err(|e| (DOING, Cause::Client(e)))?;
+fn is_too_large(error: &KafkaError) -> bool {
+    error.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageSizeTooLarge)
+}
+
+fn too_large(record: &OutRecord, alone: bool) -> Cause {
+    Cause::TooLarge { topic: record.topic.clone(), bytes: record.size(), alone }
+}
+
+/// The failure if `cause` is one record's size for certain. A batch that was refused may only have been too many records
+/// for a topic that takes little: then `one_by_one` is set, and the next refusal tells.
+pub(crate) fn refusal(cause: Cause, one_by_one: &mut bool) -> Option<Failure> {
+    let Cause::TooLarge { topic, bytes, alone } = cause else { return None };
+    if alone || *one_by_one {
+        return Some(Failure::TooLarge { topic, bytes });
     }
+    tracing::warn!(
+        target: "quadrille::kafka",
+        topic,
+        "the topic refuses a batch for its size: records are sent one by one from now on, which is slower"
+    );
+    *one_by_one = true;
+    None
+}
+
+fn send_offsets(
+    producer: &BaseProducer<Context>,
+    offsets: &Offsets,
+    mark: &str,
+    membership: &Membership<'_>,
+) -> Result<Repeated, (&'static str, Cause)> {
+    const DOING: &str = "sending offsets";
+    let list = marked(offsets, mark).map_err(|e| (DOING, Cause::Client(e)))?;
     let metadata = membership.metadata().ok_or((DOING, Cause::NoMember))?;
+    let mut repeated = false;
     loop {
         match producer.send_offsets_to_transaction(&list, &metadata, Timeout::Never) {
-            Ok(()) => return Ok(()),
-            Err(error) if is(&error, |e| e.is_retriable()) => {}
+            Ok(()) => return Ok(Repeated(repeated)),
+            Err(error) if is(&error, |e| e.is_retriable()) => repeated = true,
             Err(error) => return Err((DOING, Cause::Client(error))),
         }
     }
 }
 
-fn undelivered(producer: &BaseProducer<Context>) -> std::sync::MutexGuard<'_, Option<KafkaError>> {
+fn undelivered(producer: &BaseProducer<Context>) -> std::sync::MutexGuard<'_, Option<(KafkaError, usize)>> {
     producer.context().undelivered.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 

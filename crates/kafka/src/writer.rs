@@ -1,5 +1,6 @@
 //! How a lane writes: exactly once, or at least once.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use quadrille_types::OutRecord;
@@ -23,9 +24,9 @@ impl Writer {
         Transactor::new(settings, transactional_id).map(Self::Transactions)
     }
 
-    /// A writer that is at least once.
-    pub fn at_least_once(settings: &Settings) -> Result<Self, Error> {
-        Acknowledger::new(settings).map(Self::Acknowledgements)
+    /// A writer that is at least once, of the member that `id` names. Topics in `last` are written after all others: what they say relies on those.
+    pub fn at_least_once(settings: &Settings, id: String, last: BTreeSet<String>) -> Result<Self, Error> {
+        Acknowledger::new(settings, id, last).map(Self::Acknowledgements)
     }
 
     /// Since when a call blocks.
@@ -41,6 +42,22 @@ impl Writer {
         match self {
             Self::Transactions(transactor) => transactor.prepare(),
             Self::Acknowledgements(acknowledger) => acknowledger.prepare(),
+        }
+    }
+
+    /// The metadata of its offset commits: see [`crate::holding`].
+    pub(crate) fn mark(&self) -> String {
+        match self {
+            Self::Transactions(transactor) => transactor.mark(),
+            Self::Acknowledgements(acknowledger) => acknowledger.mark(),
+        }
+    }
+
+    /// Commits `offsets` alone, as released.
+    pub(crate) fn release(&mut self, offsets: &Offsets, membership: &Membership<'_>) -> Result<(), Failure> {
+        match self {
+            Self::Transactions(transactor) => transactor.release(offsets, membership),
+            Self::Acknowledgements(acknowledger) => acknowledger.release(offsets, membership),
         }
     }
 

@@ -93,6 +93,7 @@ pub fn of_fact(fact: &Fact, avro: &mut dyn Avro) -> Json {
     json.insert("source".to_owned(), json!(fact.source.to_string()));
     json.insert("source_time".to_owned(), json!(words::time(fact.source_time_ms)));
     put(&mut json, "traceparent", fact.traceparent.as_deref());
+    put(&mut json, "tracestate", fact.tracestate.as_deref());
     Json::Object(json)
 }
 
@@ -123,6 +124,7 @@ pub fn of_command(command: &Command, avro: &mut dyn Avro) -> Json {
     put(&mut json, "causation_id", command.causation_id.as_deref());
     put(&mut json, "deadline", command.deadline_ms.map(words::time).as_deref());
     put(&mut json, "traceparent", command.traceparent.as_deref());
+    put(&mut json, "tracestate", command.tracestate.as_deref());
     Json::Object(json)
 }
 
@@ -266,6 +268,7 @@ mod tests {
             source_time_ms: 0,
             body,
             traceparent: None,
+            tracestate: None,
         }
     }
 
@@ -326,6 +329,7 @@ mod tests {
             causation_id: None,
             deadline_ms: Some(0),
             traceparent: None,
+            tracestate: None,
         };
         let json = shown("shop.control.charge", format::encode(&command));
         assert_eq!((&json["command"], &json["trigger"]["event"]), (&json!("undo"), &json!("e1")));

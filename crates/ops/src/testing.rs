@@ -34,6 +34,7 @@ pub(crate) fn order() -> Flow {
         fails: ending(&["OutOfStock", "CardDeclined"], "compensated"),
         deadline: Some(Deadline { after_ms: 900_000, then: Then::Undo }),
         compensation: Compensation::Reverse,
+        keep_ms: i64::MAX,
         steps: vec![
             step("reserve", placed(), "StockReserved", &["OutOfStock"], undo()),
             step("charge", placed(), "PaymentTaken", &["CardDeclined"], undo()),
@@ -95,6 +96,6 @@ fn entry(now_ms: i64, body: Body) -> Entry {
         definition: order().definition,
     };
     let source = Position { topic: "orders".into(), partition: 2, offset: now_ms };
-    let fact = Fact { lineage, source, source_time_ms: 0, body, traceparent: None };
+    let fact = Fact { lineage, source, source_time_ms: 0, body, traceparent: None, tracestate: None };
     Entry { now_ms, input: Input::Fact(fact) }
 }

@@ -26,6 +26,9 @@ pub async fn run(handler: &dyn Handler, step: &StepSpec, work: &Work) -> (Answer
         inputs: work.inputs.clone(),
         deadline_ms: work.deadline_ms,
         traceparent: work.traceparent.clone(),
+        tracestate: work.tracestate.clone(),
+        source: work.source.clone(),
+        causation_id: work.caused_by.clone(),
     };
     let span = span(&call);
     async move {
@@ -194,6 +197,8 @@ mod tests {
             action: Action::Do,
             inputs: vec![],
             causation_id: None,
+            source: None,
+            caused_by: None,
             deadline_ms: None,
             origin: Position { topic: "orders".into(), partition: 0, offset: 0 },
             origin_time_ms: 0,

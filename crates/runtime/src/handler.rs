@@ -29,6 +29,12 @@ pub struct Call {
     pub deadline_ms: Option<i64>,
     /// W3C `traceparent` of the input.
     pub traceparent: Option<String>,
+    /// W3C `tracestate` beside it.
+    pub tracestate: Option<String>,
+    /// `ce_source` of the event, where the step read it itself.
+    pub source: Option<String>,
+    /// `ce_causationid` of the event; where the coordinator commands, ID of the event that led to the command.
+    pub causation_id: Option<String>,
 }
 
 impl Call {

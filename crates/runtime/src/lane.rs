@@ -10,7 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use quadrille_kafka::group::{Member, Membership, Owner};
+use quadrille_kafka::holding::Holding;
 use quadrille_kafka::restore::Restorer;
+use quadrille_kafka::transaction::Failure;
 use quadrille_kafka::writer::Writer;
 use quadrille_kafka::{Error, Partition};
 use quadrille_step::conclude::Answer;
@@ -27,8 +29,14 @@ const TICK: Duration = Duration::from_millis(100);
 /// Most records in one transaction.
 const BATCH: usize = 2_000;
 
+/// Most bytes that a transaction writes, unless one record's outputs are more.
+const BATCH_BYTES: usize = 8 << 20;
+
 /// Most records in work; above it nothing is read until some are committed.
 const LOAD: usize = 4_000;
+
+/// Most bytes in work, of inputs and of outputs.
+const LOAD_BYTES: usize = 64 << 20;
 
 /// How long reading may rest under load before the partitions are paused, so that the member stays in its group.
 const REST: Duration = Duration::from_millis(500);
@@ -70,6 +78,9 @@ pub(crate) struct Core {
     pub(crate) joined: bool,
     /// The writer may have left a transaction open, which holds up whoever asks for positions, this lane included.
     pub(crate) must_prepare: bool,
+    /// What waiting does not cure: the lane ends.
+    pub(crate) broken: Option<Error>,
+    pub(crate) holding: Holding,
 }
 
 impl Shared {
@@ -120,13 +131,14 @@ impl Shared {
 
     /// Writes what is finished. Whatever fails, the lane forgets all that is not committed and reads it again.
     fn commit(&self, core: &mut Core, membership: &Membership<'_>) {
-        let batch = core.lane.collect(BATCH);
+        let batch = core.lane.collect(BATCH, BATCH_BYTES);
         if batch.offsets.is_empty() {
             return;
         }
         let began = Instant::now();
         match core.writer.burst(&batch.out, &batch.offsets, membership) {
             Ok(()) => {
+                core.holding.committed(&batch.offsets);
                 metrics::histogram!("quadrille_transaction_seconds").record(began.elapsed().as_secs_f64());
                 metrics::counter!("quadrille_records_written_total").increment(batch.out.len() as u64);
             }
@@ -141,8 +153,10 @@ impl Shared {
                     "the transaction failed: its records are read again"
                 );
                 core.lane.restart();
+                core.holding.reset();
                 core.must_rewind = true;
                 core.must_prepare = true;
+                core.note_refusal(&failure);
             }
         }
     }
@@ -156,10 +170,37 @@ impl Shared {
         while core.lane.is_ready() && !core.must_rewind {
             self.commit(core, membership);
         }
+        if !core.must_rewind && !core.must_prepare {
+            let released = core.holding.release(&mut core.writer, membership);
+            core.note_mark(released);
+        }
     }
 }
 
 impl Core {
+    fn is_full(&self) -> bool {
+        self.lane.load() >= LOAD || self.lane.bytes() >= LOAD_BYTES
+    }
+
+    /// A claim or a release is for those who look on: without it everything goes on.
+    fn note_mark(&mut self, marked: Result<(), Failure>) {
+        if let Err(failure) = marked {
+            tracing::info!(target: "quadrille::step", %failure, "whose the partitions are was not written down");
+            self.must_prepare = true;
+        }
+    }
+
+    /// What a topic refuses for its size is not written again: whatever leads to it is given up when it is read again.
+    fn note_refusal(&mut self, failure: &Failure) {
+        if let Failure::TooLarge { topic, bytes } = failure
+            && !self.lane.refused(topic, *bytes)
+        {
+            self.broken = Some(Error::Topic(format!(
+                "topic {topic} refuses even a record of {bytes} bytes: raise its max.message.bytes, `quadrille apply` sets 8388608"
+            )));
+        }
+    }
+
     /// Ends what a failed transaction left open, then goes back to what is committed.
     fn recover(&mut self, member: &Member) {
         let prepared = self.writer.prepare();
@@ -177,6 +218,7 @@ impl Owner for Shared {
         tracing::info!(target: "quadrille::step", service = self.spec.service, count = partitions.len(), "assigned");
         let mut core = self.core();
         core.lane.assign(partitions);
+        core.holding.reset();
         core.joined = true;
         core.must_rewind = false;
     }
@@ -194,6 +236,7 @@ impl Owner for Shared {
             self.finish(&mut core, membership);
         }
         core.lane.revoke(&partitions);
+        core.holding.gone();
         core.joined = false;
         self.ready.store(false, Ordering::Release);
     }
@@ -205,12 +248,19 @@ pub(crate) fn run(shared: &Arc<Shared>, member: &Member) -> Result<(), Error> {
     while !shared.stop.load(Ordering::Acquire) {
         reading.read(shared, member)?;
         let mut core = shared.core();
+        if let Some(error) = core.broken.take() {
+            return Err(error);
+        }
         let ready = core.joined && !core.must_rewind && core.lane.missing_ledgers().is_empty();
         shared.ready.store(ready, Ordering::Release);
         shared.start(&mut core);
         shared.answers(&mut core, Duration::ZERO);
         if core.must_prepare || core.must_rewind {
             core.recover(member);
+        } else if core.joined && core.holding.must_claim() {
+            let Core { holding, writer, .. } = &mut *core;
+            let claimed = holding.claim(writer, member);
+            core.note_mark(claimed);
         } else if core.lane.is_ready() {
             shared.commit(&mut core, &member.membership());
             count(&mut core.lane);
@@ -233,7 +283,7 @@ struct Reading {
 impl Reading {
     /// Reads what there is, as far as there is room.
     fn read(&mut self, shared: &Arc<Shared>, member: &Member) -> Result<(), Error> {
-        let full = shared.core().lane.load() >= LOAD;
+        let full = shared.core().is_full();
         if full && self.paused.is_empty() && self.polled.elapsed() > REST {
             self.paused = member.assignment();
             member.pause(&self.paused)?;
@@ -253,7 +303,7 @@ impl Reading {
             if !core.must_rewind {
                 core.lane.take(record, now_ms());
             }
-            if core.lane.load() >= LOAD {
+            if core.is_full() {
                 return Ok(());
             }
         }

@@ -11,7 +11,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use quadrille_kafka::group::{Member, Membership, Owner};
-use quadrille_kafka::transaction::{Busy, Offsets, Transactor};
+use quadrille_kafka::holding::Holding;
+use quadrille_kafka::transaction::{Busy, Failure, Offsets};
+use quadrille_kafka::writer::Writer;
 use quadrille_kafka::{Error, Partition, Settings};
 use quadrille_types::{OutRecord, Record};
 use tokio::sync::watch;
@@ -21,13 +23,22 @@ use crate::now_ms;
 /// Most records in one transaction.
 const BATCH: usize = 1_000;
 
+/// Bytes of records after which one is written. What they lead to may be a few times as much.
+const BATCH_BYTES: usize = 4 << 20;
+
 /// Longest wait when nothing happens.
 const TICK: Duration = Duration::from_millis(100);
 
+/// How long restoring goes on before the group is polled again: a member that is silent for minutes is taken for dead.
+const SLICE: Duration = Duration::from_secs(1);
+
 /// What is done with records.
 pub trait Processor: Send + 'static {
-    /// These partitions are owned from now on: brings back what is known of them. Blocks.
-    fn assigned(&mut self, partitions: &BTreeSet<Partition>) -> Result<(), Error>;
+    /// These partitions are owned from now on: [`restore`](Self::restore) brings back what is known of them.
+    fn assigned(&mut self, partitions: &BTreeSet<Partition>);
+
+    /// Goes on bringing it back, for about as long as `within`. True once everything is known.
+    fn restore(&mut self, within: Duration) -> Result<bool, Error>;
 
     /// Forgets everything: partitions went, or what was processed was not committed.
     fn forget(&mut self);
@@ -82,18 +93,26 @@ struct Shared {
 
 struct Core {
     processor: Box<dyn Processor>,
-    transactor: Transactor,
+    writer: Writer,
     /// Owned partitions; `restored` says whether the processor knows.
     owned: BTreeSet<Partition>,
     restored: bool,
+    /// It has been told, and is not through yet.
+    restoring: bool,
+    /// Records that came before everything was restored. Few: the partitions are paused meanwhile.
+    early: Vec<Record>,
     /// The group has given the member its partitions, be they none.
     joined: bool,
     must_rewind: bool,
-    /// The transactor may have left a transaction open, which holds up whoever asks for positions or restores.
+    /// The writer may have left a transaction open, which holds up whoever asks for positions or restores.
     must_prepare: bool,
     /// Behind the last record that was processed.
     next: Offsets,
     processed: usize,
+    processed_bytes: usize,
+    /// What waiting does not cure: the thread ends.
+    broken: Option<Error>,
+    holding: Holding,
 }
 
 impl Running {
@@ -103,19 +122,24 @@ impl Running {
         processor: Box<dyn Processor>,
         failed: watch::Sender<Option<String>>,
     ) -> Result<Self, Error> {
-        let transactor = Transactor::new(&config.settings, config.id.clone())?;
-        let busy = transactor.busy();
+        let writer = Writer::exactly_once(&config.settings, config.id.clone())?;
+        let busy = writer.busy();
         let assigned = Arc::new(AtomicBool::new(false));
         let core = Core {
             processor,
-            transactor,
+            writer,
+            holding: Holding::default(),
             owned: BTreeSet::new(),
             restored: true,
+            restoring: false,
+            early: Vec::new(),
             joined: false,
             must_rewind: false,
             must_prepare: false,
             next: BTreeMap::new(),
             processed: 0,
+            processed_bytes: 0,
+            broken: None,
         };
         let shared = Arc::new(Shared { core: Mutex::new(core), assigned: Arc::clone(&assigned) });
         let (wake, woken) = sync_channel(1);
@@ -178,26 +202,50 @@ impl Shared {
     }
 
     fn run(&self, member: &Member, woken: &Receiver<()>, stop: &AtomicBool) -> Result<(), Error> {
+        let mut paused = Vec::new();
         while !stop.load(Ordering::Acquire) {
+            self.pause(member, &mut paused)?;
             self.read(member)?;
             let mut core = self.core();
-            core.restore()?;
             if core.must_prepare || core.must_rewind {
                 core.recover(member);
-            } else {
+            } else if core.joined && core.holding.must_claim() {
+                let Core { holding, writer, .. } = &mut *core;
+                let claimed = holding.claim(writer, member);
+                core.note_mark(claimed);
+            } else if core.restored {
                 core.processor.tick(now_ms());
                 core.commit(&member.membership(), Some(member));
             }
+            if let Some(error) = core.broken.take() {
+                return Err(error);
+            }
             self.assigned.store(core.joined && core.restored, Ordering::Release);
-            let idle = core.processed == 0;
+            let idle = core.processed == 0 && !core.restoring;
             core.processed = 0;
+            core.processed_bytes = 0;
             drop(core);
             if idle {
                 // A time-out only means that nothing came.
                 let _ = woken.recv_timeout(TICK);
             }
         }
-        self.core().commit(&member.membership(), Some(member));
+        let mut core = self.core();
+        core.commit(&member.membership(), Some(member));
+        core.release(&member.membership());
+        Ok(())
+    }
+
+    /// While partitions are restored nothing of them is read.
+    fn pause(&self, member: &Member, paused: &mut Vec<Partition>) -> Result<(), Error> {
+        let core = self.core();
+        let wanted: Vec<_> = if core.restored { Vec::new() } else { core.owned.iter().cloned().collect() };
+        drop(core);
+        if *paused != wanted {
+            member.resume(&std::mem::take(paused))?;
+            member.pause(&wanted)?;
+            *paused = wanted;
+        }
         Ok(())
     }
 
@@ -206,13 +254,19 @@ impl Shared {
         loop {
             let record = member.poll()?;
             let mut core = self.core();
-            core.restore()?;
+            if !core.restored {
+                core.early.extend(record);
+                return core.restore();
+            }
+            for early in std::mem::take(&mut core.early) {
+                core.take(early)?;
+            }
             let Some(record) = record else { return Ok(()) };
             if core.must_rewind {
                 continue;
             }
             core.take(record)?;
-            if core.processed >= BATCH {
+            if core.processed >= BATCH || core.processed_bytes >= BATCH_BYTES {
                 return Ok(());
             }
         }
@@ -226,13 +280,14 @@ impl Core {
             return Ok(());
         }
         let next = record.position.offset + 1;
+        self.processed_bytes += record.size();
         self.processor.process(record, now_ms())?;
         self.next.insert(partition, next);
         self.processed += 1;
         Ok(())
     }
 
-    /// Brings back what is known of partitions that were just assigned.
+    /// Brings back what is known of partitions that were just assigned, a slice of it.
     fn restore(&mut self) -> Result<(), Error> {
         if self.restored {
             return Ok(());
@@ -241,11 +296,25 @@ impl Core {
             // What this member itself left open would hold up its restoring: that is ended first, and then all is read
             // again.
             self.must_rewind = true;
+            self.early.clear();
             return Ok(());
         }
-        self.processor.assigned(&self.owned)?;
-        self.restored = true;
+        if !self.restoring {
+            self.processor.assigned(&self.owned);
+            self.restoring = true;
+        }
+        self.restored = self.processor.restore(SLICE)?;
+        self.restoring = !self.restored;
         Ok(())
+    }
+
+    /// What is owned must be restored before anything is done with it.
+    fn forget(&mut self) {
+        self.processor.forget();
+        self.next.clear();
+        self.early.clear();
+        self.restoring = false;
+        self.restored = self.owned.is_empty();
     }
 
     /// Writes what was decided. Inside a revocation `member` is absent: nothing may be asked of it then.
@@ -273,11 +342,18 @@ impl Core {
             debug_assert!(output.records.is_empty(), "what is written is fenced by a position");
             return;
         }
-        match self.transactor.burst(&output.records, &offsets, membership) {
+        match self.writer.burst(&output.records, &offsets, membership) {
             Ok(()) => {
+                self.holding.committed(&offsets);
                 metrics::counter!("quadrille_records_written_total").increment(output.records.len() as u64);
             }
-            Err(failure) => self.fail(&failure.to_string(), output.records.len()),
+            Err(failure) => {
+                self.fail(&failure.to_string(), output.records.len());
+                // All that is written here is bounded to fit into topics that are as `quadrille apply` makes them.
+                if let Failure::TooLarge { .. } = failure {
+                    self.broken = Some(Error::Topic(format!("{failure}: `quadrille apply` sets 8388608")));
+                }
+            }
         }
     }
 
@@ -288,16 +364,31 @@ impl Core {
             why,
             "the transaction failed: its records are read again"
         );
-        self.processor.forget();
-        self.next.clear();
-        self.restored = self.owned.is_empty();
+        self.forget();
+        self.holding.reset();
         self.must_rewind = true;
         self.must_prepare = true;
     }
 
+    /// Leaves what is held, after the last commit.
+    fn release(&mut self, membership: &Membership<'_>) {
+        if !self.must_rewind && !self.must_prepare {
+            let released = self.holding.release(&mut self.writer, membership);
+            self.note_mark(released);
+        }
+    }
+
+    /// A claim or a release is for those who look on: without it everything goes on.
+    fn note_mark(&mut self, marked: Result<(), Failure>) {
+        if let Err(failure) = marked {
+            tracing::info!(target: "quadrille::processor", %failure, "whose the partitions are was not written down");
+            self.must_prepare = true;
+        }
+    }
+
     /// Ends what a failed transaction left open, then goes back to what is committed.
     fn recover(&mut self, member: &Member) {
-        let prepared = self.transactor.prepare();
+        let prepared = self.writer.prepare();
         self.must_prepare = prepared.is_err();
         match prepared.and_then(|()| if self.must_rewind { member.rewind() } else { Ok(()) }) {
             Ok(()) => {
@@ -314,12 +405,11 @@ impl Core {
 impl Owner for Shared {
     fn assigned(&self, partitions: Vec<Partition>) {
         let mut core = self.core();
-        core.processor.forget();
         core.owned = partitions.into_iter().collect();
-        core.restored = core.owned.is_empty();
+        core.forget();
+        core.holding.reset();
         core.joined = true;
         core.must_rewind = false;
-        core.next.clear();
         self.assigned.store(false, Ordering::Release);
     }
 
@@ -327,11 +417,11 @@ impl Owner for Shared {
         let mut core = self.core();
         if !lost {
             core.commit(membership, None);
+            core.release(membership);
         }
-        core.processor.forget();
-        core.next.clear();
+        core.holding.gone();
         core.owned.retain(|partition| !partitions.contains(partition));
-        core.restored = core.owned.is_empty();
+        core.forget();
         core.joined = false;
         self.assigned.store(false, Ordering::Release);
     }

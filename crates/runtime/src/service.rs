@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use quadrille_kafka::group::Member;
+use quadrille_kafka::holding::Holding;
 use quadrille_kafka::restore::Restorer;
 use quadrille_kafka::transaction::Busy;
 use quadrille_kafka::writer::Writer;
@@ -125,7 +126,7 @@ impl Starting<'_> {
         let settings = &self.config.settings;
         let writer = match spec.guarantee {
             Guarantee::ExactlyOnce => Writer::exactly_once(settings, id.to_owned())?,
-            Guarantee::AtLeastOnce => Writer::at_least_once(settings)?,
+            Guarantee::AtLeastOnce => Writer::at_least_once(settings, id.to_owned(), spec.written_last())?,
         };
         let busy = writer.busy();
         let slots: usize = spec.steps.iter().map(|step| step.concurrency.max(1)).sum();
@@ -138,6 +139,8 @@ impl Starting<'_> {
             must_rewind: false,
             must_prepare: false,
             joined: false,
+            broken: None,
+            holding: Holding::default(),
         };
         let shared = Arc::new(Shared {
             spec: Arc::clone(spec),

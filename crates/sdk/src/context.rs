@@ -67,4 +67,9 @@ impl Context {
     pub fn traceparent(&self) -> Option<&str> {
         self.0.traceparent.as_deref()
     }
+
+    /// W3C `tracestate` beside it.
+    pub fn tracestate(&self) -> Option<&str> {
+        self.0.tracestate.as_deref()
+    }
 }

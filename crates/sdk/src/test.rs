@@ -156,6 +156,9 @@ pub(crate) fn call(identity: &str) -> Call {
         inputs: Vec::new(),
         deadline_ms: None,
         traceparent: None,
+        tracestate: None,
+        source: None,
+        causation_id: None,
     }
 }
 

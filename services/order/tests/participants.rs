@@ -146,6 +146,9 @@ impl Stock {
             inputs: vec![EventRef { event: "OrderPlaced".into(), id: "e".into(), payload: Some(payload) }],
             deadline_ms: None,
             traceparent: None,
+            tracestate: None,
+            source: None,
+            causation_id: None,
         };
         let handler = if action == Action::Do { &self.reserve } else { &self.release };
         match handler.call(&call).await {

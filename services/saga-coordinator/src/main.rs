@@ -27,6 +27,11 @@ struct Options {
     /// Ordinal of this instance, only if it is stable over restarts and nobody else has it
     #[arg(long, env = "QUADRILLE_INSTANCE", value_name = "ORDINAL")]
     instance: Option<String>,
+    /// How long an ended saga is remembered
+    ///
+    /// Longer than a producer may take to send a copy of a start event: a later copy is a new saga.
+    #[arg(long, env = "QUADRILLE_KEEP_ENDED", value_name = "DURATION", default_value = "7days", value_parser = humantime::parse_duration)]
+    keep_ended: Duration,
     #[command(flatten)]
     kafka: KafkaOptions,
     #[command(flatten)]
@@ -49,7 +54,7 @@ async fn start(options: Options) -> anyhow::Result<Running> {
     let config = CoordinatorConfig {
         settings: options.kafka.settings()?,
         schemas,
-        spec: CoordinatorSpec::of(&mesh),
+        spec: CoordinatorSpec::of(&mesh).keeping_ended(options.keep_ended),
         instance: options.instance,
     };
     let tokio = tokio::runtime::Handle::current();

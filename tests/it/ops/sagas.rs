@@ -236,7 +236,7 @@ impl Filled<'_> {
             definition: self.flow.definition.clone(),
         };
         let source = Position { topic: "orders".into(), partition: 0, offset: 0 };
-        Fact { lineage, source, source_time_ms: STARTED_MS, body, traceparent: None }
+        Fact { lineage, source, source_time_ms: STARTED_MS, body, traceparent: None, tracestate: None }
     }
 
     fn outcome(

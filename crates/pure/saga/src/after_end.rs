@@ -1,5 +1,8 @@
 //! Facts about a run that has its outcome: they change no outcome. A success that the outcome does not account for is
 //! undone, if the run was, and its record is kept.
+//!
+//! After a time even that is forgotten. An answer that comes still later finds no run. It begins none by itself: it waits
+//! for a start event that does not come, commands nothing and ends nothing, and is recorded as late.
 
 use quadrille_types::command::Command;
 use quadrille_types::fact::{Body, Fact, Outcome, StepResult};
@@ -9,6 +12,12 @@ use crate::answers::is_genuine;
 use crate::definition::{Flow, Step};
 use crate::state::{End, Ended, Kind};
 use crate::transition::{Action, Flag, Transition, Unmatched};
+
+/// Whether a run that ended is to be forgotten at `now_ms`, when such runs are remembered for `keep_ms`: its head's record
+/// is deleted then.
+pub fn is_spent(ended: &Ended, keep_ms: i64, now_ms: i64) -> bool {
+    ended.at_ms.saturating_add(keep_ms) <= now_ms
+}
 
 pub(crate) fn fact(flow: &Flow, ended: &mut Ended, fact: &Fact) -> Transition {
     match &fact.body {
@@ -70,6 +79,7 @@ fn undo(fact: &Fact, result: &StepResult) -> Command {
         causation_id: None,
         deadline_ms: None,
         traceparent: fact.traceparent.clone(),
+        tracestate: fact.tracestate.clone(),
     }
 }
 

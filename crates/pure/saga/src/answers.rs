@@ -44,7 +44,7 @@ impl Run<'_> {
     fn triggered(&mut self, step: &Step, result: &StepResult, time_ms: i64) {
         let When::Seen(event) = &step.when else { return };
         match result.trigger {
-            Trigger::Start if is_unreadable(&result.result) => {
+            Trigger::Start if is_unreadable(&result.result) || self.may_be_forgotten(time_ms) => {
                 if !self.live.activations.contains_key(&result.activation) {
                     self.insert(result.activation, step, Trigger::Start, Phase::Open);
                 }
@@ -52,6 +52,11 @@ impl Run<'_> {
             Trigger::Start => self.start(event, time_ms, false),
             _ => self.expect_all(event, &result.trigger),
         }
+    }
+
+    /// The run may have ended and been forgotten: its start is believed when its own fact comes.
+    pub(crate) fn may_be_forgotten(&self, time_ms: i64) -> bool {
+        self.live.head.started_at_ms.is_none() && time_ms < self.now_ms.saturating_sub(self.flow.keep_ms)
     }
 
     fn do_answer(&mut self, step: &Step, result: &StepResult) {

@@ -169,6 +169,7 @@ impl<'a> Run<'a> {
         inputs: Vec<EventRef>,
         causation_id: Option<String>,
     ) -> Option<Command> {
+        let (traceparent, tracestate) = self.trace();
         let (head, activation) = (&self.live.head, self.live.activations.get(&id)?);
         Some(Command {
             lineage: head.lineage.clone(),
@@ -179,7 +180,8 @@ impl<'a> Run<'a> {
             inputs,
             causation_id,
             deadline_ms: head.deadline_ms.filter(|_| action == Effect::Do),
-            traceparent: self.traceparent.map(str::to_owned).or_else(|| head.traceparent.clone()),
+            traceparent,
+            tracestate,
         })
     }
 
@@ -191,9 +193,10 @@ impl<'a> Run<'a> {
         };
         let (Some(cause), Some(started_at_ms)) = (cause.cloned(), head.started_at_ms) else { return };
         let outcome = ending.outcome.clone();
-        let traceparent = self.traceparent.map(str::to_owned).or_else(|| head.traceparent.clone());
+        let (traceparent, tracestate) = self.trace();
         self.clear_timer();
-        self.actions.push(Action::End(Outcome { end, outcome, cause, started_at_ms, traceparent }));
+        let outcome = Outcome { end, outcome, cause, started_at_ms, traceparent, tracestate };
+        self.actions.push(Action::End(outcome));
         self.ending = Some(end);
     }
 

@@ -25,6 +25,9 @@ pub struct Flow {
     pub deadline: Option<Deadline>,
     /// In which order effects are undone.
     pub compensation: Compensation,
+    /// How long an ended run is remembered, in ms. A step's answer about a run that is not known, to something older than
+    /// this, may be about one that is forgotten: it begins nothing by itself.
+    pub keep_ms: i64,
     /// The steps, in the order of the file.
     pub steps: Vec<Step>,
 }

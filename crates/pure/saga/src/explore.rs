@@ -144,8 +144,14 @@ fn lineage(flow: &Flow) -> Lineage {
 
 fn fact(flow: &Flow, body: Body, label: String, must_come: bool) -> Possible {
     let source = Position { topic: String::new(), partition: 0, offset: 0 };
-    let input =
-        Input::Fact(Fact { lineage: lineage(flow), source, source_time_ms: 0, body, traceparent: None });
+    let input = Input::Fact(Fact {
+        lineage: lineage(flow),
+        source,
+        source_time_ms: 0,
+        body,
+        traceparent: None,
+        tracestate: None,
+    });
     Possible { input, label, must_come }
 }
 

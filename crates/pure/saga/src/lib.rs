@@ -28,7 +28,7 @@
 //! | [`view`] | what a run waits for |
 //! | [`explore`] | every order of facts of a flow |
 
-mod after_end;
+pub mod after_end;
 mod answers;
 pub mod changelog;
 mod decide;

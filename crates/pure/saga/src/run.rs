@@ -13,22 +13,25 @@ pub(crate) struct Run<'a> {
     pub(crate) flow: &'a Flow,
     pub(crate) live: &'a mut Live,
     pub(crate) now_ms: i64,
-    pub(crate) traceparent: Option<&'a str>,
+    /// What is applied, unless a time came.
+    pub(crate) cause: Option<&'a Fact>,
     pub(crate) changed: Changed,
     pub(crate) actions: Vec<Action>,
     pub(crate) ending: Option<End>,
 }
 
 impl<'a> Run<'a> {
-    pub(crate) fn new(flow: &'a Flow, live: &'a mut Live, traceparent: Option<&'a str>, now_ms: i64) -> Self {
-        Self {
-            flow,
-            live,
-            now_ms,
-            traceparent,
-            changed: Changed::default(),
-            actions: Vec::new(),
-            ending: None,
+    pub(crate) fn new(flow: &'a Flow, live: &'a mut Live, cause: Option<&'a Fact>, now_ms: i64) -> Self {
+        Self { flow, live, now_ms, cause, changed: Changed::default(), actions: Vec::new(), ending: None }
+    }
+
+    /// W3C `traceparent` and `tracestate` of what is applied, or else of what the run began with.
+    pub(crate) fn trace(&self) -> (Option<String>, Option<String>) {
+        match self.cause {
+            Some(Fact { traceparent: Some(traceparent), tracestate, .. }) => {
+                (Some(traceparent.clone()), tracestate.clone())
+            }
+            _ => (self.live.head.traceparent.clone(), self.live.head.tracestate.clone()),
         }
     }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use minicbor::{Decode, Encode};
-use quadrille_types::fact::{EventRef, Outcome};
+use quadrille_types::fact::{EventRef, Fact, Outcome};
 use quadrille_types::ids::{ActivationId, Trigger};
 use quadrille_types::{Lineage, RunId};
 
@@ -73,6 +73,9 @@ pub struct Head {
     /// W3C `traceparent` of the fact that the run began with.
     #[n(12)]
     pub traceparent: Option<String>,
+    /// W3C `tracestate` beside it.
+    #[n(13)]
+    pub tracestate: Option<String>,
 }
 
 /// Where a live run stands.
@@ -255,9 +258,9 @@ impl Head {
 }
 
 impl Live {
-    pub(crate) fn new(lineage: Lineage, traceparent: Option<String>, now_ms: i64) -> Self {
+    pub(crate) fn new(fact: &Fact, now_ms: i64) -> Self {
         let head = Head {
-            lineage,
+            lineage: fact.lineage.clone(),
             status: Status::Forming,
             since_ms: now_ms,
             started_at_ms: None,
@@ -269,7 +272,8 @@ impl Live {
             failing: None,
             answers: 0,
             stalled: false,
-            traceparent,
+            traceparent: fact.traceparent.clone(),
+            tracestate: fact.tracestate.clone(),
         };
         Self { head, activations: BTreeMap::new() }
     }

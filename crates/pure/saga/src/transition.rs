@@ -64,6 +64,8 @@ pub struct Outcome {
     pub started_at_ms: i64,
     /// W3C `traceparent` of what decided it, or else of what the run began with.
     pub traceparent: Option<String>,
+    /// W3C `tracestate` beside it.
+    pub tracestate: Option<String>,
 }
 
 /// What operators should know. Each is raised once for what it is about.
@@ -173,9 +175,15 @@ fn begin(flow: &Flow, state: &mut Option<State>, fact: &Fact, now_ms: i64) -> Tr
     if matches!(fact.body, Body::Observed(ref event) if !flow.is_start(&event.event)) {
         return unmatched(Unmatched::Unknown);
     }
-    let mut live = Live::new(fact.lineage.clone(), fact.traceparent.clone(), now_ms);
-    let mut run = Run::new(flow, &mut live, fact.traceparent.as_deref(), now_ms);
+    let mut live = Live::new(fact, now_ms);
+    let mut run = Run::new(flow, &mut live, Some(fact), now_ms);
     run.fact(fact);
+    if matches!(fact.body, Body::Step(_))
+        && !run.changed.is_empty()
+        && run.may_be_forgotten(fact.source_time_ms)
+    {
+        run.unmatched(Unmatched::Late);
+    }
     let (mut transition, ending) = run.done();
     if transition.changed.is_empty() {
         return transition;
@@ -188,11 +196,11 @@ fn begin(flow: &Flow, state: &mut Option<State>, fact: &Fact, now_ms: i64) -> Tr
 
 fn proceed(flow: &Flow, state: &mut Option<State>, input: &Input, now_ms: i64) -> Transition {
     let Some(State::Live(live)) = state else { return Transition::default() };
-    let traceparent = match input {
-        Input::Fact(fact) => fact.traceparent.as_deref(),
+    let cause = match input {
+        Input::Fact(fact) => Some(fact),
         Input::Timer(_) => None,
     };
-    let mut run = Run::new(flow, live, traceparent, now_ms);
+    let mut run = Run::new(flow, live, cause, now_ms);
     match input {
         Input::Fact(fact) => run.fact(fact),
         Input::Timer(timer) => run.timer(timer),

@@ -3,6 +3,7 @@
 mod common;
 
 use common::*;
+use quadrille_saga::after_end::is_spent;
 use quadrille_saga::definition::{Flow, Step};
 use quadrille_saga::state::{Phase, Status};
 use quadrille_saga::{Action, State, next};
@@ -18,9 +19,9 @@ fn status(state: &Option<State>) -> Status {
 /// `input` with its step's answer changed.
 fn changed(input: Input, change: impl Fn(&mut quadrille_types::fact::StepResult)) -> Input {
     match input {
-        Input::Fact(Fact { body: Body::Step(mut result), lineage, source, source_time_ms, traceparent }) => {
+        Input::Fact(Fact { body: Body::Step(mut result), lineage, .. }) => {
             change(&mut result);
-            Input::Fact(Fact { body: Body::Step(result), lineage, source, source_time_ms, traceparent })
+            Input::Fact(Fact { lineage, ..fact(&order(), Body::Step(result)) })
         }
         other => other,
     }
@@ -504,4 +505,39 @@ fn without_a_deadline_a_run_that_cannot_go_on_is_flagged() {
         (deadline(&f), "undo charge"),
     ];
     play(&f, &table);
+}
+
+// After a run is forgotten.
+
+#[test]
+fn an_ended_run_is_spent_after_its_time() {
+    let f = order();
+    let table = [
+        (started(&f, "OrderPlaced", "a"), "timer 15"),
+        (ok(&f, "charge"), ""),
+        (ok(&f, "reserve"), "do ship(StockReserved PaymentTaken)"),
+        (ok(&f, "ship"), "clear, end completed: OrderShipped"),
+    ];
+    let state = play(&f, &table).unwrap();
+    let ended = state.ended().unwrap();
+    assert_eq!(ended.at_ms, MINUTE_MS);
+    for (keep_ms, after_ms, spent) in [(10, 9, false), (10, 10, true), (0, 0, true), (i64::MAX, 1, false)] {
+        assert_eq!(is_spent(ended, keep_ms, MINUTE_MS + after_ms), spent, "{keep_ms} {after_ms}");
+    }
+}
+
+#[test]
+fn an_answer_older_than_what_is_remembered_proves_no_start() {
+    let mut f = order();
+    // The record that brought it about is of time 0, the answer comes after a minute.
+    f.keep_ms = MINUTE_MS - 1;
+    let late = [(ok(&f, "charge"), "unmatched late"), (ok(&f, "charge"), "unmatched duplicate")];
+    let state = play(&f, &late).unwrap();
+    assert_eq!(state.live().unwrap().head.started_at_ms, None);
+    let [first, second] = late;
+    let start = (started(&f, "OrderPlaced", "a"), "timer 15");
+    let (reserved, shipped) = (ok(&f, "reserve"), "do ship(StockReserved PaymentTaken)");
+    play(&f, &[first, second, start, (reserved, shipped)]);
+    f.keep_ms = MINUTE_MS;
+    play(&f, &[(ok(&f, "charge"), "timer 15")]);
 }

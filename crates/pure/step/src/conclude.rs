@@ -80,20 +80,62 @@ pub fn conclude(spec: &ServiceSpec, concluded: Concluded<'_>) -> Vec<OutRecord> 
         _ => concluded,
     };
     let step = &spec.steps[concluded.work.step];
-    let answer = checked(spec, step, &concluded);
-    let mut out = match &answer {
-        Answer::Succeeded(emitted) | Answer::Rejected(emitted) => events(spec, step, &concluded, emitted),
-        Answer::Failed { reason, message } => vec![dead(spec, step, &concluded, *reason, message)],
-    };
-    out.extend(fact(spec, step, &concluded, &answer));
+    let answer = declared(step, &concluded);
+    let mut out = written(spec, step, &concluded, &answer);
+    if let Some(message) = oversized(spec, step, &answer, &out) {
+        let answer = Answer::Failed { reason: Reason::Oversized, message };
+        out = written(spec, step, &concluded, &answer);
+    }
     if concluded.is_remembered(spec) {
         out.push(ledger(spec, step, &concluded));
     }
     out
 }
 
+/// The events or the dead letter, and the fact.
+fn written(
+    spec: &ServiceSpec,
+    step: &StepSpec,
+    concluded: &Concluded<'_>,
+    answer: &Answer,
+) -> Vec<OutRecord> {
+    let (mut out, may_be_cut) = match answer {
+        Answer::Succeeded(emitted) | Answer::Rejected(emitted) => {
+            (events(spec, step, concluded, emitted), false)
+        }
+        Answer::Failed { reason, message } => (vec![dead(spec, step, concluded, *reason, message)], true),
+    };
+    let fact = |inputs| fact(spec, step, concluded, answer, inputs);
+    let inputs = if step.undo_emits.is_some() { concluded.work.inputs.clone() } else { Vec::new() };
+    let names = || inputs.iter().map(|input| EventRef { payload: None, ..input.clone() }).collect();
+    let whole = fact(inputs.clone());
+    let is_too_large = |fact: &OutRecord| fact.size() > spec.limits.own(&fact.topic);
+    out.extend(if may_be_cut && whole.as_ref().is_some_and(is_too_large) { fact(names()) } else { whole });
+    out
+}
+
+/// What is too large of what an answer would leave.
+fn oversized(spec: &ServiceSpec, step: &StepSpec, answer: &Answer, out: &[OutRecord]) -> Option<String> {
+    let (Answer::Succeeded(emitted) | Answer::Rejected(emitted)) = answer else { return None };
+    let facts = spec.names.facts(&spec.service);
+    let limit = |topic: &str| if topic == facts { spec.limits.own(topic) } else { spec.limits.event(topic) };
+    let large = out.iter().find(|record| record.size() > limit(&record.topic));
+    let large = large.map(|record| {
+        let (topic, takes) = (&record.topic, record.size());
+        let what = if *topic == facts { "the fact" } else { "an event" };
+        format!("{what} for topic {topic} takes {takes} bytes, more than the {} allowed", limit(topic))
+    });
+    let kept = emitted.iter().find(|e| step.carries.contains(&e.event) && e.value.len() > spec.limits.kept);
+    large.or_else(|| kept.map(|e| too_large_to_keep(&e.event, e.value.len(), spec.limits.kept)))
+}
+
+/// A join or an undo would need this event, and it is too large to travel in a command.
+pub(crate) fn too_large_to_keep(event: &str, bytes: usize, limit: usize) -> String {
+    format!("{event} has {bytes} bytes, more than the {limit} that a later command can carry")
+}
+
 /// The answer, or what is wrong with it.
-fn checked(spec: &ServiceSpec, step: &StepSpec, concluded: &Concluded<'_>) -> Answer {
+fn declared(step: &StepSpec, concluded: &Concluded<'_>) -> Answer {
     let action = concluded.work.action;
     let (emitted, expected, what) = match &concluded.answer {
         Answer::Succeeded(emitted) => (emitted, step.emits(action), "success"),
@@ -110,16 +152,6 @@ fn checked(spec: &ServiceSpec, step: &StepSpec, concluded: &Concluded<'_>) -> An
             step.name
         );
         return failed(Reason::Undeclared, message);
-    }
-    let written = events(spec, step, concluded, emitted);
-    if let Some(large) = written.iter().find(|record| record.size() > spec.record_bytes_max) {
-        let message = format!(
-            "an event for topic {} takes {} bytes, more than the {} allowed",
-            large.topic,
-            large.size(),
-            spec.record_bytes_max
-        );
-        return failed(Reason::Oversized, message);
     }
     concluded.answer.clone()
 }
@@ -162,6 +194,7 @@ fn fact(
     step: &StepSpec,
     concluded: &Concluded<'_>,
     answer: &Answer,
+    inputs: Vec<EventRef>,
 ) -> Option<OutRecord> {
     let work = concluded.work;
     let lineage = work.lineage.clone()?;
@@ -176,17 +209,14 @@ fn fact(
         };
         emitted.iter().enumerate().map(one).collect()
     };
-    let inputs = || if step.undo_emits.is_some() { work.inputs.clone() } else { Vec::new() };
     let result = match (answer, work.action) {
-        (Answer::Succeeded(emitted), Action::Do) => {
-            Outcome::Succeeded { events: refs(emitted), inputs: inputs() }
-        }
+        (Answer::Succeeded(emitted), Action::Do) => Outcome::Succeeded { events: refs(emitted), inputs },
         (Answer::Succeeded(emitted), Action::Undo) => Outcome::Undone { events: refs(emitted) },
         (Answer::Rejected(emitted), _) => Outcome::Rejected { events: refs(emitted) },
         (Answer::Failed { reason, message }, Action::Do) => Outcome::Exhausted {
             reason: *reason,
             message: dead_letter::truncated(message).to_owned(),
-            inputs: inputs(),
+            inputs,
         },
         (Answer::Failed { reason, message }, Action::Undo) => {
             Outcome::UndoExhausted { reason: *reason, message: dead_letter::truncated(message).to_owned() }
@@ -204,6 +234,7 @@ fn fact(
             attempts: concluded.attempts,
         }),
         traceparent: work.traceparent.clone(),
+        tracestate: work.tracestate.clone(),
         lineage,
     };
     Some(OutRecord {
@@ -233,13 +264,9 @@ fn dead(
         message: message.to_owned(),
         attempts: concluded.attempts,
     };
-    OutRecord {
-        topic: spec.names.dead(&step.name),
-        partition: concluded.record.position.partition,
-        key: concluded.record.key.clone(),
-        value: concluded.record.value.clone(),
-        headers: letter.headers(concluded.record.headers.clone()),
-    }
+    let topic = spec.names.dead(&step.name);
+    let bytes_max = spec.limits.own(&topic);
+    letter.of(concluded.record, topic, concluded.record.position.partition, bytes_max)
 }
 
 fn ledger(spec: &ServiceSpec, step: &StepSpec, concluded: &Concluded<'_>) -> OutRecord {

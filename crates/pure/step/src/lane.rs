@@ -15,7 +15,7 @@ use crate::ledger::Ledger;
 use crate::plan::{Planned, Work, plan};
 use crate::prefix::Prefix;
 use crate::schedule::Schedule;
-use crate::spec::ServiceSpec;
+use crate::spec::{OWN_BYTES_MIN, ServiceSpec};
 
 /// The records that one lane has in work.
 #[derive(Debug)]
@@ -151,6 +151,8 @@ impl Lane {
         let (offset, epoch) = (record.position.offset, held.epoch);
         let record = Arc::new(record);
         let planned = plan(&self.spec, &record);
+        // Each call has the value once more.
+        let bytes = record.size() * (1 + planned.len());
         let mut pending = Pending { unfinished: 0, slots: vec![Vec::new(); planned.len()] };
         for (slot, planned) in planned.into_iter().enumerate() {
             match planned {
@@ -173,7 +175,7 @@ impl Lane {
             }
         }
         if let Some(held) = self.held.get_mut(&partition) {
-            held.prefix.began(offset);
+            held.prefix.began(offset, bytes);
             held.settle(offset, pending);
         }
     }
@@ -213,13 +215,15 @@ impl Lane {
         self.held.values().any(|held| held.prefix.is_ready())
     }
 
-    /// Takes what is finished, about `limit` records of it.
-    pub fn collect(&mut self, limit: usize) -> Batch {
+    /// Takes what is finished: of at most `limit` records, and of those what leaves at most `bytes` to be written; of one
+    /// in any case.
+    pub fn collect(&mut self, limit: usize, bytes: usize) -> Batch {
         let mut batch = Batch::default();
-        let mut room = limit;
+        let (mut room, mut bytes) = (limit, bytes);
         for (partition, held) in &mut self.held {
-            if let Some(finished) = held.prefix.take(room) {
+            if let Some(finished) = held.prefix.take(room, bytes) {
                 room -= finished.outputs.len();
+                bytes = bytes.saturating_sub(finished.bytes);
                 batch.out.extend(finished.outputs.into_iter().flatten());
                 batch.offsets.insert(partition.clone(), finished.next_offset);
             }
@@ -230,6 +234,18 @@ impl Lane {
     /// Records that are taken and not collected.
     pub fn load(&self) -> usize {
         self.held.values().map(|held| held.prefix.len()).sum()
+    }
+
+    /// What those take in memory, with what they leave to be written.
+    pub fn bytes(&self) -> usize {
+        self.held.values().map(|held| held.prefix.bytes()).sum()
+    }
+
+    /// `topic` has refused a record of `bytes`: what is as large is given up from now on. Returns false where no record can
+    /// be made small enough: then the topic is not as the mesh needs it.
+    pub fn refused(&mut self, topic: &str, bytes: usize) -> bool {
+        Arc::make_mut(&mut self.spec).limits.refused(topic, bytes);
+        bytes > OWN_BYTES_MIN || self.spec.events.values().any(|event| event.topic == topic)
     }
 
     /// Handlers that run.
@@ -267,7 +283,9 @@ impl Lane {
 impl Held {
     fn settle(&mut self, offset: i64, pending: Pending) {
         if pending.unfinished == 0 {
-            self.prefix.finished(offset, pending.slots.into_iter().flatten().collect());
+            let out: Vec<OutRecord> = pending.slots.into_iter().flatten().collect();
+            let bytes = out.iter().map(OutRecord::size).sum();
+            self.prefix.finished(offset, out, bytes);
         } else {
             self.pending.insert(offset, pending);
         }

@@ -2,11 +2,12 @@
 
 use quadrille_types::command::Command;
 use quadrille_types::dead_letter::Reason;
-use quadrille_types::envelope::{Envelope, Lineage, Position};
+use quadrille_types::envelope::{Envelope, Lineage, Position, VALUE_BYTES_MAX};
 use quadrille_types::fact::{EventRef, Payload};
 use quadrille_types::ids::{Action, ActivationId, RunId, Trigger};
 use quadrille_types::{format, partition, structured};
 
+use crate::conclude::too_large_to_keep;
 use crate::hop;
 use crate::spec::{EventSpec, Owner, ServiceSpec, StepSpec};
 use quadrille_types::{OutRecord, Record};
@@ -30,6 +31,10 @@ pub struct Work {
     pub inputs: Vec<EventRef>,
     /// ID of the event that caused this.
     pub causation_id: Option<String>,
+    /// `ce_source` of the event, where the step read the event itself.
+    pub source: Option<String>,
+    /// ID of the event that caused the event, where the step read it itself; else that of the one behind the command.
+    pub caused_by: Option<String>,
     /// The saga's deadline, in ms since 1970.
     pub deadline_ms: Option<i64>,
     /// Where the event lay first.
@@ -126,9 +131,20 @@ impl Reading<'_> {
             Err((reason, message)) => return self.unreadable(step, reason, message),
         };
         let spec = &self.spec.steps[step];
+        let bytes = value.as_ref().map_or(0, Vec::len);
+        if event.owner == Owner::Foreign && spec.carries.contains(name) && bytes > self.spec.limits.kept {
+            let message = too_large_to_keep(name, bytes, self.spec.limits.kept);
+            return self.unreadable(step, Reason::Oversized, message);
+        }
         let home = partition::of_key(lineage.correlation_id.as_bytes(), spec.partitions);
-        if !self.moved && home as i32 != self.record.position.partition {
-            return Planned::Hop(hop::moved(self.record, self.spec.names.control(&spec.name), home));
+        let hop = (!self.moved && home as i32 != self.record.position.partition)
+            .then(|| hop::moved(self.record, self.spec.names.control(&spec.name), home));
+        let (hop, immovable) = match hop {
+            Some(hop) if hop.size() > self.spec.limits.own(&hop.topic) => (None, Some(hop)),
+            hop => (hop, None),
+        };
+        if let Some(hop) = hop {
+            return Planned::Hop(hop);
         }
         let trigger = match event.starts {
             Some(_) => Trigger::Start,
@@ -151,6 +167,8 @@ impl Reading<'_> {
                 payload: Some(payload),
             }],
             causation_id: Some(envelope.id.clone()),
+            source: Some(envelope.source.clone()),
+            caused_by: envelope.causation_id.clone(),
             deadline_ms: None,
             origin: self.origin.clone(),
             origin_time_ms: self.time_ms,
@@ -158,6 +176,14 @@ impl Reading<'_> {
             tracestate: envelope.tracestate.clone(),
             lineage: belongs.then_some(lineage),
         };
+        if let Some(hop) = immovable {
+            let message = format!(
+                "the record lies on another partition than its saga, and {} does not take its {} bytes",
+                hop.topic,
+                hop.size()
+            );
+            return Planned::Dead { work: Box::new(work), reason: Reason::Oversized, message };
+        }
         match &work.lineage {
             Some(lineage) if lineage.definition != self.spec.definition => Planned::Dead {
                 reason: Reason::UnknownDefinition,
@@ -180,6 +206,13 @@ impl Reading<'_> {
         let key = self.record.key.as_deref().map(std::str::from_utf8);
         let correlation_id = match (&envelope.correlation_id, key) {
             (Some(id), _) if !id.is_empty() && !event.by_key => id.clone(),
+            (_, Some(Ok(key))) if key.len() > VALUE_BYTES_MAX => {
+                let message = format!(
+                    "the key is the correlation ID and has {} bytes, more than the {VALUE_BYTES_MAX} allowed",
+                    key.len()
+                );
+                return Err((Reason::Oversized, message));
+            }
             (_, Some(Ok(key))) if !key.is_empty() => key.to_owned(),
             (_, Some(Err(_))) => {
                 return Err((Reason::Undecodable, "the key is the correlation ID and not UTF-8".to_owned()));
@@ -246,12 +279,14 @@ fn command(spec: &ServiceSpec, record: &Record, step: usize) -> Planned {
         trigger: command.trigger,
         action: command.action,
         inputs: command.inputs,
+        caused_by: command.causation_id.clone(),
         causation_id: command.causation_id,
+        source: None,
         deadline_ms: command.deadline_ms,
         origin: here.0,
         origin_time_ms: here.1,
         traceparent: command.traceparent,
-        tracestate: None,
+        tracestate: command.tracestate,
     });
     match known {
         true => Planned::Run(work),
@@ -271,7 +306,8 @@ fn unreadable(
         .as_ref()
         .and_then(|name| spec.events.get(name))
         .and_then(|event| event.starts.clone().or_else(|| event.flow.clone()));
-    let key = record.key.as_deref().and_then(|key| std::str::from_utf8(key).ok()).unwrap_or_default();
+    let key = record.key.as_deref().and_then(|key| std::str::from_utf8(key).ok());
+    let key = key.filter(|key| key.len() <= VALUE_BYTES_MAX).unwrap_or_default();
     let trigger = Trigger::Record(origin.to_string());
     let run = RunId::of(spec.names.mesh(), flow.as_deref().unwrap_or_default(), key);
     let lineage = flow.filter(|_| !key.is_empty()).map(|flow| Lineage {
@@ -289,6 +325,8 @@ fn unreadable(
         action: Action::Do,
         inputs: Vec::new(),
         causation_id: None,
+        source: None,
+        caused_by: None,
         deadline_ms: None,
         origin,
         origin_time_ms,

@@ -22,13 +22,30 @@ pub struct ServiceSpec {
     pub definition: Definition,
     /// Partitions of the facts topics and of everything else that is keyed by saga.
     pub saga_partitions: u32,
-    /// Largest record that is written, in bytes: below what brokers take by default.
-    pub record_bytes_max: usize,
+    /// Largest records.
+    pub limits: Limits,
     /// Every event of the mesh, by name.
     pub events: BTreeMap<String, EventSpec>,
     /// The steps of this service.
     pub steps: Vec<StepSpec>,
 }
+
+/// Largest records, in bytes as [`OutRecord::size`](quadrille_types::OutRecord::size) counts them: what is larger is never
+/// written, so that no topic refuses it again and again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// An event: below what brokers take by default.
+    pub event: usize,
+    /// A record of the mesh's own, such as a fact: below what its topics are created with.
+    pub own: usize,
+    /// The value of an event that travels in facts and commands: so small that those of a step fit into one record.
+    pub kept: usize,
+    /// What topics were found to take, where that is less.
+    pub found: BTreeMap<String, usize>,
+}
+
+/// The least that a topic of the mesh's own must take, in bytes: any of its records can be cut down to this.
+pub const OWN_BYTES_MIN: usize = 65_536;
 
 /// What is promised about the records of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -146,6 +163,24 @@ impl fmt::Display for Emits {
     }
 }
 
+impl Limits {
+    /// Of events in `topic`.
+    pub fn event(&self, topic: &str) -> usize {
+        self.found.get(topic).map_or(self.event, |found| self.event.min(*found))
+    }
+
+    /// Of the mesh's own records in `topic`.
+    pub fn own(&self, topic: &str) -> usize {
+        self.found.get(topic).map_or(self.own, |found| self.own.min(*found))
+    }
+
+    /// A record of `bytes` was refused by `topic`.
+    pub fn refused(&mut self, topic: &str, bytes: usize) {
+        let below = bytes.saturating_sub(1);
+        self.found.entry(topic.to_owned()).and_modify(|found| *found = below.min(*found)).or_insert(below);
+    }
+}
+
 impl StepSpec {
     /// What `action` emits when it succeeds.
     pub fn emits(&self, action: Action) -> Option<&Emits> {
@@ -183,6 +218,12 @@ impl ServiceSpec {
             }
         }
         topics
+    }
+
+    /// Topics whose records say that something is done: without a transaction they must not be there before it is.
+    pub fn written_last(&self) -> BTreeSet<String> {
+        let ledgers = self.steps.iter().map(|step| self.names.ledger(&step.name));
+        ledgers.chain([self.names.facts(&self.service)]).collect()
     }
 
     /// The events that lie in `topic`.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use quadrille_step::conclude::{Answer, Concluded, Emitted, conclude};
 use quadrille_step::plan::{Planned, Work, plan};
 use quadrille_step::retry::Policy;
-use quadrille_step::spec::{Emits, EventSpec, Guarantee, Owner, ServiceSpec, StepSpec};
+use quadrille_step::spec::{Emits, EventSpec, Guarantee, Limits, Owner, ServiceSpec, StepSpec};
 
 use quadrille_types::command::Command;
 use quadrille_types::dead_letter::Reason;
@@ -63,7 +63,7 @@ fn spec() -> ServiceSpec {
         guarantee: Guarantee::ExactlyOnce,
         definition: Definition { version: 7, hash: "c0ffee".into() },
         saga_partitions: 8,
-        record_bytes_max: 1_000,
+        limits: Limits { event: 1_000, own: 2_500, kept: 300, found: BTreeMap::new() },
         events: BTreeMap::from([
             ("OrderPlaced".into(), event("orders", Owner::Foreign, Some("order"))),
             ("PaymentTaken".into(), event("payments", Owner::Mesh, None)),
@@ -265,6 +265,68 @@ fn what_the_file_does_not_declare_and_what_is_too_large_is_dead() {
     assert_eq!(topics(&oversized)[0], "shop.dead.charge", "no event is written");
 }
 
+fn paid(bytes: usize) -> Answer {
+    let value = vec![0; bytes];
+    Answer::Succeeded(vec![Emitted { event: "PaymentTaken".into(), content_type: None, value }])
+}
+
+#[test]
+fn an_event_that_no_command_could_carry_is_refused_where_it_enters() {
+    let emitted = answered(&order("4711", "a"), paid(301));
+    assert!(matches!(fact_in(&emitted), Outcome::Exhausted { reason: Reason::Oversized, .. }));
+    assert!(matches!(fact_in(&answered(&order("4711", "a"), paid(300))), Outcome::Succeeded { .. }));
+    let mut spec = spec();
+    spec.steps[0].carries = names(&["OrderPlaced"]);
+    let record = Record { value: Some(vec![0; 301]), ..order("4711", "a") };
+    let planned = plan(&spec, &record);
+    let [Planned::Dead { work, reason: Reason::Oversized, .. }] = planned.as_slice() else {
+        panic!("{planned:?}")
+    };
+    assert!(matches!(work.trigger, Trigger::Record(_)), "nothing begins with it");
+}
+
+#[test]
+fn what_a_topic_was_found_to_refuse_is_not_written_again() {
+    let record = Record { value: Some(vec![0; 300]), ..order("4711", "a") };
+    let work = run(&record);
+    let left = |limits: &Limits| {
+        let (spec, answer) = (ServiceSpec { limits: limits.clone(), ..spec() }, paid(300));
+        let concluded = Concluded { record: &record, work: &work, answer, attempts: 1, now_ms: 2_000 };
+        conclude(&spec, concluded)
+    };
+    for refused in ["payments", "shop.facts.payment"] {
+        let mut limits = spec().limits;
+        let (mut sizes, mut out) = (Vec::new(), left(&limits));
+        for topic in [refused, "shop.dead.charge", "shop.facts.payment"] {
+            let large = out.iter().find(|record| record.topic == topic).unwrap().size();
+            sizes.push(large);
+            limits.refused(topic, large);
+            out = left(&limits);
+            assert!(out.iter().all(|record| record.topic != topic || record.size() < large), "{topic}");
+            assert!(matches!(fact_in(&out), Outcome::Exhausted { reason: Reason::Oversized, .. }));
+        }
+        assert_eq!(topics(&out), ["shop.dead.charge", "shop.facts.payment", "shop.ledger.charge"]);
+        assert_eq!(out[0].value, None, "the dead letter only says where the record lies");
+    }
+}
+
+#[test]
+fn a_record_that_cannot_be_moved_to_its_saga_is_given_up_as_what_it_is() {
+    let elsewhere = (home("4711") + 1) % PARTITIONS as i32;
+    let mut record = record("orders", elsewhere, Some("4711"), &[("ce_id", "a"), ("ce_type", "OrderPlaced")]);
+    assert!(matches!(plan(&spec(), &record).as_slice(), [Planned::Hop(_)]));
+    record.value = Some(vec![0; 2_400]);
+    let (work, reason) = dead(&record);
+    assert_eq!((reason, &work.trigger), (Reason::Oversized, &Trigger::Start));
+}
+
+#[test]
+fn a_key_that_is_too_long_for_an_identity_names_no_saga() {
+    let key = "k".repeat(5_000);
+    let (work, reason) = dead(&record("orders", home(&key), Some(&key), &[("ce_type", "OrderPlaced")]));
+    assert_eq!((reason, work.correlation_id.as_str(), work.lineage), (Reason::Oversized, "", None));
+}
+
 #[test]
 fn a_command_is_obeyed_and_answered() {
     let charged = run(&order("4711", "a"));
@@ -279,6 +341,7 @@ fn a_command_is_obeyed_and_answered() {
         causation_id: Some("e9".into()),
         deadline_ms: None,
         traceparent: None,
+        tracestate: Some("a=b".into()),
     };
     let record = Record {
         value: Some(format::encode(&command)),
@@ -286,6 +349,8 @@ fn a_command_is_obeyed_and_answered() {
     };
     let work = run(&record);
     assert_eq!((work.action, work.activation), (Action::Undo, charged.activation));
+    assert_eq!(work.tracestate.as_deref(), Some("a=b"));
+    assert_eq!((work.source, work.caused_by.as_deref()), (None, Some("e9")));
     let out = answered(&record, Answer::Succeeded(emitted("PaymentRefunded")));
     assert_eq!(topics(&out), ["payments", "shop.facts.payment"], "an undo is not in the ledger");
     assert!(matches!(fact_in(&out), Outcome::Undone { .. }));

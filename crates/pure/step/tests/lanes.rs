@@ -6,7 +6,7 @@ use std::sync::Arc;
 use quadrille_step::conclude::{Answer, Emitted};
 use quadrille_step::lane::{Counts, Lane, LedgerId, Task};
 use quadrille_step::retry::Policy;
-use quadrille_step::spec::{Emits, EventSpec, Guarantee, Owner, ServiceSpec, StepSpec};
+use quadrille_step::spec::{Emits, EventSpec, Guarantee, Limits, Owner, ServiceSpec, StepSpec};
 use quadrille_types::dead_letter::Reason;
 use quadrille_types::envelope::Position;
 use quadrille_types::topics::Names;
@@ -29,7 +29,7 @@ fn spec() -> ServiceSpec {
         guarantee: Guarantee::ExactlyOnce,
         definition: Definition { version: 1, hash: "c0ffee".into() },
         saga_partitions: 1,
-        record_bytes_max: 1_000_000,
+        limits: Limits { event: 1_000_000, own: 7_900_000, kept: 1_000_000, found: BTreeMap::new() },
         events: BTreeMap::from([
             ("OrderPlaced".into(), event("orders", Owner::Foreign, Some("order"))),
             ("PaymentTaken".into(), event("payments", Owner::Mesh, None)),
@@ -81,7 +81,7 @@ fn started(lane: &mut Lane) -> Vec<Task> {
 }
 
 fn written(lane: &mut Lane) -> (Vec<String>, Option<i64>) {
-    let batch = lane.collect(100);
+    let batch = lane.collect(100, 1_000_000);
     let offset = batch.offsets.get(&Partition::new("orders", 0)).copied();
     (batch.out.into_iter().map(|record| record.topic).collect(), offset)
 }

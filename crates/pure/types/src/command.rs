@@ -40,4 +40,7 @@ pub struct Command {
     /// W3C `traceparent`.
     #[n(8)]
     pub traceparent: Option<String>,
+    /// W3C `tracestate`.
+    #[n(9)]
+    pub tracestate: Option<String>,
 }

@@ -18,14 +18,16 @@
 //! | `quadrille-dead-activation` | the activation |
 //! | `quadrille-dead-action` | `do` or `undo` |
 //! | `quadrille-dead-attempts` | decimal |
+//! | `quadrille-dead-omitted` | decimal: the record has so many bytes that the dead-letter topic does not take it; value and headers of its own are left out, and lie where it came from |
 
 use std::fmt;
 
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
-use crate::envelope::{Headers, Position};
+use crate::envelope::{Headers, Position, VALUE_BYTES_MAX};
 use crate::ids::{Action, ActivationId};
+use crate::record::{OutRecord, Record};
 
 /// Longest error text that is kept, in bytes.
 pub const MESSAGE_BYTES_MAX: usize = 1024;
@@ -141,6 +143,25 @@ impl DeadLetter {
         headers.extend(ours.into_iter().map(|(name, value)| (name.to_owned(), Some(value))));
         headers
     }
+
+    /// `record` as a dead letter in `partition` of `topic`, which takes at most `bytes_max`. Where that is too little, what
+    /// is left says where the whole record lies.
+    pub fn of(&self, record: &Record, topic: String, partition: i32, bytes_max: usize) -> OutRecord {
+        let whole = OutRecord {
+            topic,
+            partition,
+            key: record.key.clone(),
+            value: record.value.clone(),
+            headers: self.headers(record.headers.clone()),
+        };
+        if whole.size() <= bytes_max {
+            return whole;
+        }
+        let mut headers = self.headers(Vec::new());
+        headers.push(("quadrille-dead-omitted".to_owned(), Some(record.size().to_string().into_bytes())));
+        let key = record.key.clone().filter(|key| key.len() <= VALUE_BYTES_MAX);
+        OutRecord { key, value: None, headers, ..whole }
+    }
 }
 
 /// `message`, cut at a character boundary to at most [`MESSAGE_BYTES_MAX`] bytes.
@@ -184,6 +205,26 @@ mod tests {
         assert_eq!(value("kafka_dlt-original-offset"), [0, 0, 0, 0, 0, 0, 0, 17]);
         assert_eq!(value("kafka_dlt-exception-message").len(), MESSAGE_BYTES_MAX);
         assert_eq!(value("quadrille-dead-attempts"), b"3");
+    }
+
+    #[test]
+    fn what_is_too_large_for_the_topic_is_named_and_left_where_it_lies() {
+        let record = Record {
+            position: letter().origin,
+            time_ms: 1,
+            key: Some(b"4711".to_vec()),
+            value: Some(vec![7; 5_000]),
+            headers: vec![("x".to_owned(), Some(vec![7; 5_000]))],
+        };
+        let whole = letter().of(&record, "shop.dead.charge".into(), 2, 20_000);
+        assert_eq!((whole.value.as_ref(), whole.headers[0].0.as_str()), (record.value.as_ref(), "x"));
+        let cut = letter().of(&record, "shop.dead.charge".into(), 2, 10_000);
+        assert_eq!((cut.key.as_deref(), cut.value.as_ref()), (Some(b"4711".as_slice()), None));
+        assert!(cut.size() < 3_000, "{}", cut.size());
+        let omitted = ("quadrille-dead-omitted".to_owned(), Some(record.size().to_string().into_bytes()));
+        assert_eq!(cut.headers.last(), Some(&omitted));
+        let keyless = letter().of(&Record { key: Some(vec![7; 50_000]), ..record }, "t".into(), 2, 10_000);
+        assert_eq!(keyless.key, None);
     }
 
     #[test]

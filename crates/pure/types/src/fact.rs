@@ -30,6 +30,9 @@ pub struct Fact {
     /// W3C `traceparent` of that record.
     #[n(4)]
     pub traceparent: Option<String>,
+    /// W3C `tracestate` of that record.
+    #[n(5)]
+    pub tracestate: Option<String>,
 }
 
 /// What happened.

@@ -23,6 +23,11 @@ impl Record {
         self.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref()))
     }
 
+    /// About the bytes that it takes: key, value, headers and what frames them.
+    pub fn size(&self) -> usize {
+        size(self.key.as_deref(), self.value.as_deref(), &self.headers)
+    }
+
     /// The last header called `name`, if it is text.
     pub fn header_text(&self, name: &str) -> Option<&str> {
         let (_, value) = self.headers.iter().rev().find(|(n, _)| n == name)?;
@@ -48,10 +53,14 @@ pub struct OutRecord {
 impl OutRecord {
     /// About the bytes that it takes in a batch: key, value, headers and what frames them.
     pub fn size(&self) -> usize {
-        let part = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::len) + 5;
-        let headers: usize = self.headers.iter().map(|(name, value)| name.len() + 5 + part(value)).sum();
-        part(&self.key) + part(&self.value) + headers + 16
+        size(self.key.as_deref(), self.value.as_deref(), &self.headers)
     }
+}
+
+fn size(key: Option<&[u8]>, value: Option<&[u8]>, headers: &Headers) -> usize {
+    let part = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len) + 5;
+    let headers: usize = headers.iter().map(|(name, value)| name.len() + 5 + part(value.as_deref())).sum();
+    part(key) + part(value) + headers + 16
 }
 
 /// A partition of a topic.

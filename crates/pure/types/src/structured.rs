@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
-use crate::envelope::{Envelope, Position};
+use crate::envelope::{Envelope, Position, VALUE_BYTES_MAX};
 
 /// Whether `content_type` announces structured mode.
 pub fn announced_by(content_type: &str) -> bool {
@@ -27,6 +27,14 @@ pub enum Error {
     /// An attribute is missing or has the wrong type.
     #[error("attribute {0} is missing or not a string")]
     Attribute(&'static str),
+    /// As of a header: it would be copied into every event that follows.
+    #[error("attribute {name} has {bytes} bytes, more than the {VALUE_BYTES_MAX} allowed")]
+    TooLong {
+        /// Name of the attribute.
+        name: &'static str,
+        /// Its length.
+        bytes: usize,
+    },
     /// `data_base64` is not base64.
     #[error("data_base64 is not base64")]
     Base64,
@@ -73,6 +81,9 @@ fn required(event: &Map<String, Value>, name: &'static str) -> Result<String, Er
 fn optional(event: &Map<String, Value>, name: &'static str) -> Result<Option<String>, Error> {
     match event.get(name) {
         None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) if text.len() > VALUE_BYTES_MAX => {
+            Err(Error::TooLong { name, bytes: text.len() })
+        }
         Some(Value::String(text)) => Ok(Some(text.clone())),
         Some(_) => Err(Error::Attribute(name)),
     }

@@ -32,7 +32,16 @@ fn fact(body: Body) -> Fact {
         source_time_ms: 1_795_000_000_123,
         body,
         traceparent: None,
+        tracestate: None,
     }
+}
+
+fn traceparent() -> Option<String> {
+    Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into())
+}
+
+fn tracestate() -> Option<String> {
+    Some("vendor=1".into())
 }
 
 fn step(trigger: Trigger, result: Outcome) -> Fact {
@@ -103,6 +112,30 @@ golden!(
         causation_id: Some("e9".into()),
         deadline_ms: Some(1_795_000_900_123),
         traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()),
+        tracestate: None,
+    }
+);
+golden!(
+    fact_traced,
+    Fact {
+        traceparent: traceparent(),
+        tracestate: tracestate(),
+        ..fact(Body::Started(event("OrderPlaced", false)))
+    }
+);
+golden!(
+    command_traced,
+    Command {
+        lineage: lineage(),
+        step: "ship".into(),
+        activation: lineage().run.activation("ship", &Trigger::Join),
+        trigger: Trigger::Join,
+        action: Action::Do,
+        inputs: vec![],
+        causation_id: None,
+        deadline_ms: None,
+        traceparent: traceparent(),
+        tracestate: tracestate(),
     }
 );
 golden!(

@@ -30,6 +30,7 @@ pub fn flow(name: &str, starts: &str, completes: &[&str], fails: &[&str], steps:
         fails: ending(fails, "compensated"),
         deadline: Some(Deadline { after_ms: 15 * MINUTE_MS, then: Then::Undo }),
         compensation: Compensation::Reverse,
+        keep_ms: i64::MAX,
         steps,
     }
 }
@@ -145,7 +146,7 @@ pub fn lineage(flow: &Flow) -> Lineage {
 
 pub fn fact(flow: &Flow, body: Body) -> Fact {
     let source = Position { topic: "orders".into(), partition: 2, offset: 40 };
-    Fact { lineage: lineage(flow), source, source_time_ms: 0, body, traceparent: None }
+    Fact { lineage: lineage(flow), source, source_time_ms: 0, body, traceparent: None, tracestate: None }
 }
 
 pub fn event(name: &str, id: &str) -> EventRef {

@@ -7,6 +7,9 @@ use quadrille_saga::definition::{
 use super::definition;
 use crate::mesh::{self, Group, Mesh, Saga, Step};
 
+/// How long an ended run is remembered unless the coordinator's options say otherwise, in ms: seven days.
+pub const KEEP_MS: i64 = 7 * 24 * 60 * 60 * 1_000;
+
 /// The flow of `saga`.
 pub fn flow(mesh: &Mesh, saga: &Saga) -> Flow {
     Flow {
@@ -31,6 +34,7 @@ pub fn flow(mesh: &Mesh, saga: &Saga) -> Flow {
             then: Then::Undo,
         }),
         compensation: Compensation::Reverse,
+        keep_ms: KEEP_MS,
         steps: mesh.steps_in(&saga.name).map(step).collect(),
     }
 }

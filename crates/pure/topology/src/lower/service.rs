@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use quadrille_step::retry::Policy;
-use quadrille_step::spec::{Emits, EventSpec, Guarantee, Owner, ServiceSpec, StepSpec};
+use quadrille_step::spec::{Emits, EventSpec, Guarantee, Limits, Owner, ServiceSpec, StepSpec};
 use quadrille_types::Definition;
 use quadrille_types::topics::Names;
 
@@ -12,8 +12,15 @@ use crate::mesh::{self, Group, Mesh, Step};
 /// Partitions of every topic that is keyed by saga: facts, journal, state, outcomes.
 pub const SAGA_PARTITIONS: u32 = 4;
 
-/// Largest record that is written, in bytes: below the 1,048,588 that brokers take by default.
-const RECORD_BYTES_MAX: usize = 1_000_000;
+/// Largest event that is written, in bytes: below the 1,048,588 that brokers take by default.
+const EVENT_BYTES_MAX: usize = 1_000_000;
+
+/// Largest record of the mesh's own, in bytes: below the 8,388,608 that its topics are created with, and the 8,000,000 of
+/// its producers.
+pub const OWN_BYTES_MAX: usize = 7_900_000;
+
+/// What is left of that for the values of events, in bytes. The rest is names and IDs, each at most 4 KiB.
+const KEPT_BYTES_TOTAL: usize = 7_000_000;
 
 /// Hexadecimal digits of the mesh's hash that travel in every event.
 const HASH_DIGITS: usize = 16;
@@ -47,7 +54,7 @@ fn service_spec(mesh: &Mesh, service: &str, promised: Guarantee) -> Option<Servi
         guarantee: promised,
         definition: definition(mesh),
         saga_partitions: SAGA_PARTITIONS,
-        record_bytes_max: RECORD_BYTES_MAX,
+        limits: limits(mesh),
         events: mesh
             .events
             .values()
@@ -55,6 +62,18 @@ fn service_spec(mesh: &Mesh, service: &str, promised: Guarantee) -> Option<Servi
             .collect::<BTreeMap<_, _>>(),
         steps,
     })
+}
+
+fn limits(mesh: &Mesh) -> Limits {
+    Limits { event: EVENT_BYTES_MAX, own: OWN_BYTES_MAX, kept: kept_bytes_max(mesh), found: BTreeMap::new() }
+}
+
+/// Largest value of an event that facts and commands carry, in bytes: the inputs of a step and what it emits fit into
+/// one record together, be each as large as this.
+pub fn kept_bytes_max(mesh: &Mesh) -> usize {
+    let of_step = |step: &Step| step.when.events().len() + step.emits.events().len();
+    let most = mesh.steps.values().map(of_step).max().unwrap_or(1);
+    EVENT_BYTES_MAX.min(KEPT_BYTES_TOTAL / most.max(1))
 }
 
 fn event_spec(mesh: &Mesh, event: &mesh::Event) -> EventSpec {
