@@ -12,6 +12,7 @@ mod round_trip;
 mod saga;
 mod schemas;
 mod standalone;
+mod startup;
 
 use std::process::ExitCode;
 
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         schemas::promises(),
         round_trip::promises(),
         saga::promises(),
+        startup::promises(),
         ops::promises(),
         python::promises(),
     ];

@@ -7,7 +7,10 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use quadrille_tests::folders::program;
+use quadrille_tests::clients::{Isolation, PATIENCE, committed_offsets};
+use quadrille_tests::folders::{program, run_dir};
+use quadrille_tests::process::{Process, tail};
+use quadrille_tests::wait::eventually;
 use quadrille_tests::{Cluster, Promise, promise};
 use serde_json::Value;
 
@@ -21,7 +24,15 @@ pub(crate) fn promises() -> Vec<Promise> {
             .own_broker()
             .with_registry()
             .within(Duration::from_secs(120)),
+        promise!(on_broker, the_same_job_runs_twice_on_one_cluster_under_two_prefixes)
+            .with_registry()
+            .within(Duration::from_secs(240)),
+        promise!(on_secured, passwords_reach_every_program_and_show_up_nowhere)
+            .with_registry()
+            .within(Duration::from_secs(240)),
         promise!(alone, it_is_valid_twice_in_a_row_on_its_own_servers).within(Duration::from_secs(240)),
+        promise!(alone, what_variables_say_of_a_cluster_is_not_for_the_embedded_broker)
+            .within(Duration::from_secs(240)),
         promise!(alone, the_orders_are_composed_as_the_file_beside_them_says),
         promise!(alone, what_cannot_run_is_said_at_once),
     ]
@@ -33,7 +44,125 @@ fn a_thousand_orders_are_valid(cluster: &Cluster) -> Result<()> {
     let expected = "accepted=1000 effect_once=980 dlt=20 lost=0 dup_effect=0 leaked=0 after_undo=0 unsettled=0 phantom=0 \
                     | sagas=980 completed=840 compensated=140 stuck=0 dual_outcome=0 | txns=";
     ensure!(line.starts_with(expected) && line.ends_with("| VALID"), "{line}");
+
+    let again = job("order", &topology("order.jsonl"), &on(cluster))?.output()?;
+    let said = String::from_utf8(again.stderr)?;
+    ensure!(!again.status.success() && again.stdout.is_empty(), "{said}");
+    ensure!(!said.contains("published 1120") && !said.contains("panicked"), "{said}");
+    let last = said.lines().last().unwrap_or_default();
+    let words = [
+        "nothing was published",
+        "mesh shop",
+        "records on topics orders",
+        "--prefix NAME",
+        "another cluster",
+    ];
+    ensure!(words.iter().all(|word| last.contains(word)), "{said}");
     Ok(())
+}
+
+fn the_same_job_runs_twice_on_one_cluster_under_two_prefixes(cluster: &Cluster) -> Result<()> {
+    let (inputs, distinct) = some_orders(&cluster.unique("twice"), 60)?;
+    let prefixes = [cluster.unique("first"), cluster.unique("second")];
+    for prefix in &prefixes {
+        let mut arguments = on(cluster);
+        arguments.extend(["--prefix".to_owned(), prefix.clone()]);
+        let line = last_line(&ended(job("order", &inputs, &arguments)?.output()?)?)?;
+        ensure!(line.starts_with(&format!("accepted={distinct} ")) && line.ends_with("| VALID"), "{line}");
+        let mut list = Command::new(program("quadrille")?);
+        list.args(["sagas", "list", "--state", "all", "--json", "--prefix", prefix])
+            .arg(topology("order.yaml"));
+        let listed = ended(list.args(["--bootstrap-servers", cluster.bootstrap()]).output()?)?;
+        let sagas = String::from_utf8(listed.stdout)?.lines().count();
+        ensure!(line.contains(&format!(" sagas={sagas} ")), "{sagas} sagas are listed: {line}");
+    }
+    // Each has all of its names for itself.
+    let asker = quadrille_tests::clients::consumer(cluster, Isolation::ReadCommitted, None)?;
+    let metadata = rdkafka::consumer::Consumer::fetch_metadata(&asker, None, PATIENCE)?;
+    let topics: Vec<&str> = metadata.topics().iter().map(|topic| topic.name()).collect();
+    for prefix in &prefixes {
+        let of_it: Vec<_> = topics.iter().filter(|topic| topic.starts_with(&format!("{prefix}."))).collect();
+        ensure!(of_it.len() == 22, "{of_it:?}");
+        let group =
+            committed_offsets(cluster, &format!("{prefix}.shop.payment"), &format!("{prefix}.orders"))?;
+        ensure!(group.iter().flatten().sum::<i64>() > 0, "{group:?}");
+    }
+    // A name that was used is refused as none is.
+    let mut arguments = on(cluster);
+    arguments.extend(["--prefix".to_owned(), prefixes[0].clone()]);
+    let again = job("order", &inputs, &arguments)?.output()?;
+    let said = String::from_utf8(again.stderr)?;
+    ensure!(!again.status.success() && said.contains(&format!("topics {}.orders", prefixes[0])), "{said}");
+    Ok(())
+}
+
+fn passwords_reach_every_program_and_show_up_nowhere(cluster: &Cluster) -> Result<()> {
+    let (access, (inputs, distinct)) = (cluster.access(), some_orders(&cluster.unique("secured"), 60)?);
+    let data = run_dir()?.join(cluster.unique("secured"));
+    let mut arguments = on(cluster);
+    arguments.extend(["--prefix".to_owned(), cluster.unique("secured")]);
+    arguments.extend(["--data".to_owned(), data.display().to_string()]);
+    for (name, value) in access.over_tls().into_iter().filter(|(name, _)| *name != "sasl.password") {
+        arguments.extend(["-X".to_owned(), format!("{name}={value}")]);
+    }
+    let mut command = job("order", &inputs, &arguments)?;
+    // What is logged at all shows there.
+    command.env("QUADRILLE_X_SASL_PASSWORD", &access.password).env("QUADRILLE_LOG", "debug");
+    let log = data.with_extension("log");
+    let process = Process::spawn("quadrille dev", command, &log)?;
+    let payment = program("payment")?.display().to_string();
+    let (mut payment_seen, mut told) = (false, Vec::new());
+    let status = eventually(Duration::from_secs(220), "the job ends", || {
+        for line in command_lines()? {
+            payment_seen |= line.starts_with(&payment);
+            if line.contains(&access.password) {
+                told.push(line);
+            }
+        }
+        process.exit_status()?.context("it runs")
+    })
+    .with_context(|| tail(&log, 30))?;
+    let said = std::fs::read_to_string(&log)?;
+    let line = said.lines().last().unwrap_or_default();
+    ensure!(status.success() && line.ends_with("| VALID"), "{status} {said}");
+    ensure!(line.starts_with(&format!("accepted={distinct} ")), "{line}");
+    ensure!(payment_seen && told.is_empty(), "{payment_seen} {told:?}");
+    for log in std::fs::read_dir(data.join("logs"))?.map(|entry| Ok(entry?.path())).chain([Ok(log)]) {
+        let log: PathBuf = log.map_err(|error: std::io::Error| error)?;
+        let text = std::fs::read_to_string(&log)?;
+        ensure!(!text.contains(&access.password), "{} tells the password", log.display());
+    }
+    Ok(())
+}
+
+fn what_variables_say_of_a_cluster_is_not_for_the_embedded_broker() -> Result<()> {
+    let (inputs, _) = some_orders("embedded", 20)?;
+    let mut command = job("order", &inputs, &[])?;
+    command.env("QUADRILLE_X_SECURITY_PROTOCOL", "ssl");
+    let line = last_line(&ended(command.output()?)?)?;
+    ensure!(line.ends_with("| VALID"), "{line}");
+    Ok(())
+}
+
+/// Programs with their arguments, as everybody on this machine sees them.
+fn command_lines() -> Result<Vec<String>> {
+    let processes = std::fs::read_dir("/proc")?.filter_map(|entry| Some(entry.ok()?.path().join("cmdline")));
+    // One that has ended meanwhile has none.
+    let lines = processes.filter_map(|file| std::fs::read(file).ok());
+    Ok(lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " ")).collect())
+}
+
+/// The first records of the orders that are shipped, as a file, and how many distinct inputs they are.
+fn some_orders(name: &str, records: usize) -> Result<(PathBuf, usize)> {
+    let text = std::fs::read_to_string(topology("order.jsonl"))?;
+    let lines: Vec<&str> = text.lines().take(records).collect();
+    let parsed: Vec<Value> = lines.iter().map(|line| serde_json::from_str(line)).collect::<Result<_, _>>()?;
+    let orders = parsed.iter().filter(|line| line["value"].is_object());
+    let orders: std::collections::BTreeSet<_> = orders.map(|line| line["key"].as_str()).collect();
+    let unreadable = parsed.iter().filter(|line| line["value_base64"].is_string()).count();
+    let file = run_dir()?.join(format!("{name}.jsonl"));
+    std::fs::write(&file, lines.join("\n"))?;
+    Ok((file, orders.len() + unreadable))
 }
 
 fn a_flow_of_another_shape_runs_from_its_file_alone(cluster: &Cluster) -> Result<()> {
@@ -121,15 +250,24 @@ fn on(cluster: &Cluster) -> Vec<String> {
 
 /// Runs a flow with the inputs that are shipped with it.
 fn dev(flow: &str, arguments: &[String]) -> Result<Output> {
+    ended(job(flow, &topology(&format!("{flow}.jsonl")), arguments)?.output()?)
+}
+
+/// A flow with inputs of its own, about to run.
+fn job(flow: &str, inputs: &Path, arguments: &[String]) -> Result<Command> {
     let mut command = Command::new(program("quadrille")?);
     command
         .arg("dev")
         .arg(topology(&format!("{flow}.yaml")))
         .arg("--publish")
-        .arg(topology(&format!("{flow}.jsonl")))
+        .arg(inputs)
         .args(["--timeout", "200s"])
         .args(arguments);
-    let output = command.output()?;
+    Ok(command)
+}
+
+/// What it said, if it was content.
+fn ended(output: Output) -> Result<Output> {
     if !output.status.success() {
         bail!(
             "{}\n{}{}",

@@ -67,14 +67,14 @@ impl Said {
 }
 
 /// The shipped order flow under names of its own, as a file with its schemas beside it.
-struct Shop {
-    file: PathBuf,
-    mesh: Mesh,
+pub(crate) struct Shop {
+    pub(crate) file: PathBuf,
+    pub(crate) mesh: Mesh,
 }
 
 impl Shop {
     /// A mesh that nobody else has; `change` may change its text.
-    fn new(cluster: &Cluster, change: impl Fn(String) -> String) -> Result<Shop> {
+    pub(crate) fn new(cluster: &Cluster, change: impl Fn(String) -> String) -> Result<Shop> {
         let name = cluster.unique("ops");
         let folder = run_dir()?.join(&name);
         let schemas = folder.join("schemas");
@@ -96,7 +96,7 @@ impl Shop {
         Ok(Shop { file, mesh })
     }
 
-    fn file(&self) -> Result<&str> {
+    pub(crate) fn file(&self) -> Result<&str> {
         self.file.to_str().context("the folder of this run is text")
     }
 }

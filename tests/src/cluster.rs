@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use anyhow::{Context, Result, bail};
 
 use crate::process::Process;
+use crate::secured::Access;
 
 /// Which implementation a promise runs against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,6 +45,10 @@ pub trait Server: Send {
     fn bootstrap(&self) -> Option<String>;
     /// The base URL of its registry, if it has one. Known once it has started.
     fn registry_url(&self) -> Option<String>;
+    /// How clients get in, if not everybody does. Known once it has started.
+    fn access(&self) -> Option<Access> {
+        None
+    }
     /// Where its output goes.
     fn log(&self) -> PathBuf;
 }
@@ -52,6 +57,7 @@ pub trait Server: Send {
 pub struct Node {
     bootstrap: Option<String>,
     registry_url: Option<String>,
+    access: Option<Access>,
     log: PathBuf,
     server: Mutex<Box<dyn Server>>,
 }
@@ -61,7 +67,8 @@ impl Node {
     pub fn start(mut server: Box<dyn Server>) -> Result<Arc<Node>> {
         server.start().with_context(|| format!("log: {}", server.log().display()))?;
         let (bootstrap, registry_url, log) = (server.bootstrap(), server.registry_url(), server.log());
-        Ok(Arc::new(Node { bootstrap, registry_url, log, server: Mutex::new(server) }))
+        let access = server.access();
+        Ok(Arc::new(Node { bootstrap, registry_url, access, log, server: Mutex::new(server) }))
     }
 
     fn server(&self) -> MutexGuard<'_, Box<dyn Server>> {
@@ -104,6 +111,12 @@ impl Cluster {
     pub fn registry_url(&self) -> &str {
         let url = self.nodes.iter().find_map(|node| node.registry_url.as_deref());
         url.expect("this promise asked for no registry: add .with_registry()")
+    }
+
+    /// How a secured broker is used. Panics in a promise that asked for no such broker.
+    pub fn access(&self) -> &Access {
+        let access = self.nodes.iter().find_map(|node| node.access.as_ref());
+        access.expect("this promise asked for no secured broker: make it on_secured")
     }
 
     /// A name for a topic, group, subject or transactional ID that no other promise and no earlier run uses.

@@ -12,10 +12,13 @@ use crate::folders::{cached, run_dir};
 use crate::java::{self, Java};
 use crate::ports::free_port;
 use crate::process::{Process, grown_by, run_to_end};
+use crate::secured::{Access, MECHANISM};
 
 const POM: &str = include_str!("../kafka/pom.xml");
 const LOGGING: &str = include_str!("../kafka/log4j2.properties");
 const SETTINGS: &str = include_str!("../kafka/server.properties");
+/// The later of two lines for one name counts.
+const SECURED: &str = include_str!("../kafka/secured.properties");
 
 /// What Kafka 4.3 asks for.
 const JAVA_RELEASE: u32 = 17;
@@ -96,8 +99,8 @@ pub struct Kafka {
     kit: Kit,
     folder: PathBuf,
     extra: Vec<String>,
-    ports: Option<(u16, u16)>,
     bootstrap: String,
+    access: Option<Access>,
     process: Option<Process>,
 }
 
@@ -109,32 +112,47 @@ impl Kafka {
             kit: kit.clone(),
             folder: folder.to_owned(),
             extra: Vec::new(),
-            ports: None,
             bootstrap: String::new(),
+            access: None,
             process: None,
         })
+    }
+
+    /// One that lets a client in only as [`Access`] says.
+    pub fn secured(kit: &Kit, folder: &Path) -> Result<Kafka> {
+        let access = Access::create(&folder.join("certificates"))?;
+        Ok(Kafka { access: Some(access), ..Kafka::new(kit, folder)? })
     }
 
     fn settings(&self) -> PathBuf {
         self.folder.join("server.properties")
     }
 
-    /// Takes two ports and formats the data folder for them.
+    /// Takes ports and formats the data folder for them.
     fn format(&mut self) -> Result<()> {
-        let (port, controller_port) = (free_port()?, free_port()?);
+        let (port, tls_port) = (free_port()?, free_port()?);
         let data = self.folder.join("data");
         let _ = fs::remove_dir_all(&data);
-        let settings = SETTINGS
-            .replace("@CONTROLLER_PORT@", &controller_port.to_string())
+        let mut format = self.kit.command("-Xmx128m", &[], "kafka.tools.StorageTool");
+        format.args(["format", "--standalone", "-t", &cluster_id(), "-c"]).arg(self.settings());
+        let mut settings = SETTINGS.to_owned();
+        self.bootstrap = format!("127.0.0.1:{port}");
+        if let Some(access) = &mut self.access {
+            settings += &SECURED
+                .replace("@TLS_PORT@", &tls_port.to_string())
+                .replace("@BROKER_PASSWORD@", &format!("{:016x}", fastrand::u64(..)))
+                .replace("@CERTIFICATES@", &access.folder().display().to_string());
+            let Access { user, password, .. } = access;
+            format.args(["--add-scram", &format!("{MECHANISM}=[name={user},password={password}]")]);
+            access.plain = self.bootstrap.clone();
+            access.tls = format!("127.0.0.1:{tls_port}");
+        }
+        let settings = settings
+            .replace("@CONTROLLER_PORT@", &free_port()?.to_string())
             .replace("@PORT@", &port.to_string())
             .replace("@DATA@", &data.display().to_string());
         fs::write(self.settings(), settings)?;
-        let mut format = self.kit.command("-Xmx128m", &[], "kafka.tools.StorageTool");
-        format.args(["format", "--standalone", "-t", &cluster_id(), "-c"]).arg(self.settings());
-        run_to_end("kafka format", format, &self.folder.join("format.log"), START_LIMIT)?;
-        self.ports = Some((port, controller_port));
-        self.bootstrap = format!("127.0.0.1:{port}");
-        Ok(())
+        run_to_end("kafka format", format, &self.folder.join("format.log"), START_LIMIT)
     }
 
     fn launch(&mut self) -> Result<()> {
@@ -154,7 +172,7 @@ impl Server for Kafka {
         if self.process.is_some() {
             bail!("kafka runs already");
         }
-        if self.ports.is_some() {
+        if !self.bootstrap.is_empty() {
             return self.launch();
         }
         // Between finding a free port and binding it, another process may take it: then once more with others.
@@ -185,7 +203,11 @@ impl Server for Kafka {
     }
 
     fn bootstrap(&self) -> Option<String> {
-        Some(self.bootstrap.clone())
+        Some(self.access.as_ref().map_or(&self.bootstrap, |access| &access.tls).clone())
+    }
+
+    fn access(&self) -> Option<Access> {
+        self.access.clone()
     }
 
     fn registry_url(&self) -> Option<String> {

@@ -10,6 +10,7 @@
 //! - [`cluster`], [`pool`]: what a promise is handed, shared or its own
 //! - [`embedded`]: the broker and registry that come with Quadrille, as its command line starts them
 //! - [`kafka`], [`registry`], [`java`]: Apache Kafka, the Confluent-compatible registry, and what runs them
+//! - [`secured`]: certificates and passwords for a Kafka that lets not everybody in
 //! - [`python`]: Python with clients that others write with
 //! - [`clients`], [`http`]: plain clients for promises
 //! - [`fleet`]: the services of a mesh as processes that are killed, frozen and started again
@@ -30,6 +31,7 @@ pub mod promise;
 pub mod python;
 pub mod registry;
 pub mod runner;
+pub mod secured;
 pub mod tally;
 pub mod wait;
 

@@ -28,7 +28,11 @@ pub fn cluster_for(promise: &Promise, kind: Kind) -> Result<Cluster, Refused> {
     }
     let mut nodes = Vec::new();
     if promise.needs != Needs::Registry {
-        nodes.push(if promise.own_broker { own_kafka()? } else { KAFKA.get(own_kafka)? });
+        nodes.push(match (promise.secured, promise.own_broker) {
+            (true, _) => SECURED.get(own_secured)?,
+            (false, true) => own_kafka()?,
+            (false, false) => KAFKA.get(own_kafka)?,
+        });
     }
     if promise.needs != Needs::Broker {
         nodes.push(REGISTRY.get(own_registry)?);
@@ -47,11 +51,13 @@ pub fn fetch() -> Result<()> {
 pub fn shutdown() {
     EMBEDDED.clear();
     KAFKA.clear();
+    SECURED.clear();
     REGISTRY.clear();
 }
 
 static EMBEDDED: Shared = Shared::new();
 static KAFKA: Shared = Shared::new();
+static SECURED: Shared = Shared::new();
 static REGISTRY: Shared = Shared::new();
 
 /// A node that is started once; whoever comes meanwhile waits. A failed start is not tried again.
@@ -92,6 +98,12 @@ fn own_embedded() -> Result<Arc<Node>, Refused> {
 fn own_kafka() -> Result<Arc<Node>, Refused> {
     let kit = kafka_kit().map_err(|why| Refused::Unavailable(why.clone()))?;
     let start = || Node::start(Box::new(kafka::Kafka::new(kit, &next_folder("kafka")?)?));
+    start().map_err(Refused::Failed)
+}
+
+fn own_secured() -> Result<Arc<Node>, Refused> {
+    let kit = kafka_kit().map_err(|why| Refused::Unavailable(why.clone()))?;
+    let start = || Node::start(Box::new(kafka::Kafka::secured(kit, &next_folder("secured")?)?));
     start().map_err(Refused::Failed)
 }
 

@@ -15,6 +15,7 @@ pub struct Promise {
     pub(crate) body: PromiseBody,
     pub(crate) needs: Needs,
     pub(crate) own_broker: bool,
+    pub(crate) secured: bool,
     pub(crate) python: bool,
     pub(crate) undisturbed: bool,
     pub(crate) limit: Duration,
@@ -53,6 +54,12 @@ impl Promise {
         Promise::new(name, PromiseBody::OnCluster(Arc::new(body)), Needs::Broker)
     }
 
+    /// A promise about a broker that lets in only who has a password, which it shares with others, within 60 s. There is
+    /// one of Apache Kafka's only.
+    pub fn on_secured(name: &str, body: impl Fn(&Cluster) -> Result<()> + Send + Sync + 'static) -> Promise {
+        Promise { secured: true, ..Promise::on_broker(name, body) }
+    }
+
     /// A promise about a registry alone, which it may share with others, within 60 s.
     pub fn on_registry(name: &str, body: impl Fn(&Cluster) -> Result<()> + Send + Sync + 'static) -> Promise {
         Promise::new(name, PromiseBody::OnCluster(Arc::new(body)), Needs::Registry)
@@ -67,7 +74,8 @@ impl Promise {
         // `module_path!()` begins with the name of the test binary.
         let name = name.strip_prefix("promises::").unwrap_or(name).to_owned();
         let limit = Duration::from_secs(60);
-        Promise { name, body, needs, own_broker: false, python: false, undisturbed: false, limit }
+        let (own_broker, secured, python, undisturbed) = (false, false, false, false);
+        Promise { name, body, needs, own_broker, secured, python, undisturbed, limit }
     }
 
     /// It needs a registry beside its broker.
@@ -98,6 +106,7 @@ impl Promise {
     pub(crate) fn kinds(&self) -> &'static [Kind] {
         match self.needs {
             Needs::Nothing => &[],
+            _ if self.secured => &[Kind::Kafka],
             Needs::Broker | Needs::BrokerAndRegistry => &[Kind::Embedded, Kind::Kafka],
             Needs::Registry => &[Kind::Embedded, Kind::Registry],
         }

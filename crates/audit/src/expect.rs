@@ -185,6 +185,20 @@ impl Expectations {
         Ok(expectations)
     }
 
+    /// The same of topics whose names begin with `prefix` and a dot beyond what the file says.
+    #[must_use]
+    pub fn prefixed(mut self, prefix: &str) -> Self {
+        let put = |topic: &mut String| *topic = format!("{prefix}.{topic}");
+        self.inputs.iter_mut().for_each(|input| put(&mut input.topic));
+        put(&mut self.outcomes_topic);
+        match &mut self.dead_letters {
+            DeadLetters::Prefix(prefix) => put(prefix),
+            DeadLetters::Topics(topics) => topics.iter_mut().for_each(put),
+        }
+        self.events.iter_mut().for_each(put);
+        self
+    }
+
     /// The most effects that any outcome demands of `participant`, and at least 1: more of them for one identity are
     /// too many whatever the outcome.
     pub fn most(&self, participant: &str) -> u32 {
@@ -246,6 +260,15 @@ mod tests {
         assert_eq!(read.outcomes["compensated"]["b"], Demand::Word(Word::Never));
         assert_eq!((read.most("a"), read.most("b")), (1, 3));
         assert_eq!(read.inputs[0].identity_header, "ce_correlationid");
+    }
+
+    #[test]
+    fn a_prefix_stands_before_every_topic() {
+        let file = MINIMAL.replace("inputs:", "events: [e]\n        inputs:");
+        let read = Expectations::parse(&file).unwrap().prefixed("p");
+        assert_eq!((read.inputs[0].topic.as_str(), read.outcomes_topic.as_str()), ("p.in", "p.out"));
+        assert!(matches!(read.dead_letters, DeadLetters::Prefix(prefix) if prefix == "p.dead."));
+        assert_eq!(read.events, ["p.e"]);
     }
 
     #[test]

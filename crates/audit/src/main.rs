@@ -28,6 +28,9 @@ struct Arguments {
     /// Expectations file of the flow
     #[arg(long)]
     expect: PathBuf,
+    /// Audit topics whose names begin with NAME and a dot beyond what the expectations say
+    #[arg(long, value_name = "NAME")]
+    prefix: Option<String>,
     /// Folder with <participant>.db of each participant
     #[arg(long, default_value = ".")]
     stores: PathBuf,
@@ -74,7 +77,10 @@ fn main() -> ExitCode {
 }
 
 fn audit(arguments: Arguments) -> anyhow::Result<Verdict> {
-    let expectations = Expectations::load(&arguments.expect)?;
+    let mut expectations = Expectations::load(&arguments.expect)?;
+    if let Some(prefix) = &arguments.prefix {
+        expectations = expectations.prefixed(prefix);
+    }
     let mut kafka = arguments.settings;
     kafka.push(("bootstrap.servers".to_owned(), arguments.bootstrap_servers));
     let files: BTreeMap<_, _> = arguments.store.into_iter().map(|(name, file)| (name, file.into())).collect();

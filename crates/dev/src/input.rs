@@ -2,7 +2,7 @@
 //!
 //! | field | is |
 //! | --- | --- |
-//! | `topic` | required |
+//! | `topic` | required; as in the topology, without the prefix of a copy |
 //! | `key` | a string; absent: no key |
 //! | `partition` | a number; absent: that of the key, as the Java client chooses it |
 //! | `headers` | an object of strings |

@@ -12,6 +12,7 @@
 //! | [`mesh`] | coordinator and steps in this process |
 //! | [`awaited`] | which inputs have come to their end |
 //! | [`progress`] | what a terminal, or a pipe, shows meanwhile |
+//! | [`unused`] | whether a cluster has seen the mesh before |
 //! | [`session`] | all of it, from start to end |
 
 pub mod awaited;
@@ -21,6 +22,7 @@ pub mod programs;
 pub mod progress;
 pub mod servers;
 pub mod session;
+pub mod unused;
 
 /// What goes wrong, for a person to read.
 pub type Error = Box<dyn std::error::Error + Send + Sync>;

@@ -13,10 +13,11 @@
 //! ```
 //!
 //! A program finds in its environment what every service of the mesh reads (`QUADRILLE_TOPOLOGY`,
-//! `QUADRILLE_BOOTSTRAP_SERVERS`, …), and in `QUADRILLE_STORES` the folder of the participants' stores. In its arguments
+//! `QUADRILLE_BOOTSTRAP_SERVERS`, `QUADRILLE_PREFIX`, librdkafka settings as `QUADRILLE_X_…`), and in `QUADRILLE_STORES` the folder of the participants' stores. In its arguments
 //! `{listen}` stands for the address where it has to serve. What it prints goes to a file in the data folder.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt as _;
@@ -24,6 +25,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use quadrille_host::options::{KAFKA_PREFIX, PREFIX};
 use serde::Deserialize;
 
 use crate::Error;
@@ -84,7 +86,7 @@ impl Running {
         name: &str,
         program: &Program,
         folder: &Path,
-        environment: &[(&str, String)],
+        environment: &[(String, String)],
     ) -> Result<Self, Error> {
         let (first, arguments) =
             program.run.split_first().ok_or_else(|| format!("program {name} has nothing to run"))?;
@@ -94,9 +96,13 @@ impl Running {
         let listen = if program.serves.is_empty() { None } else { Some(free_address()?) };
         let address = listen.map(|address| address.to_string()).unwrap_or_default();
         let mut command = Command::new(find(first)?);
+        for (name, _) in std::env::vars_os().filter(|(name, _)| ours(name)) {
+            // What counts here is handed on below, whether it came by a flag or by a variable.
+            command.env_remove(name);
+        }
         command
             .args(arguments.iter().map(|argument| argument.replace("{listen}", &address)))
-            .envs(environment.iter().map(|(name, value)| (*name, value)))
+            .envs(environment.iter().map(|(name, value)| (name, value)))
             .env("QUADRILLE_STORES", folder.join("stores"))
             .env("QUADRILLE_OPS_LISTEN", ops.to_string())
             .stdin(Stdio::null())
@@ -193,6 +199,11 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Whether a variable is a setting for the Kafka client, or the prefix.
+fn ours(variable: &OsStr) -> bool {
+    variable.to_str().is_some_and(|name| name.starts_with(KAFKA_PREFIX) || name == PREFIX)
 }
 
 /// A program beside this one, or on the PATH.

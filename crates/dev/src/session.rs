@@ -10,13 +10,15 @@ use quadrille_audit::judge::{Rules, Verdict};
 use quadrille_audit::report::{self, Counters};
 use quadrille_audit::stores::Stores;
 use quadrille_events::Codecs;
-use quadrille_kafka::Settings;
+use quadrille_host::options::{PREFIX, as_variables};
 use quadrille_kafka::publish::Publisher;
 use quadrille_kafka::tail::Tail;
+use quadrille_kafka::{Settings, connect};
 use quadrille_provision::How;
 use quadrille_schema::{Codec, RegistryConfig, Schemas};
 use quadrille_topology::Mesh;
 use quadrille_topology::lower;
+use quadrille_topology::mesh::Prefix;
 use quadrille_types::Record;
 use quadrille_types::dead_letter::Reason;
 use quadrille_types::outcome::{SCHEMA, SagaOutcome};
@@ -29,6 +31,10 @@ use crate::mesh::{Local, http_services};
 use crate::programs::{DevFile, Running};
 use crate::progress::Progress;
 use crate::servers::Servers;
+use crate::unused;
+
+/// How long Kafka may take to answer.
+const ANSWER: Duration = Duration::from_secs(10);
 
 /// How long the parts may take to get their partitions.
 const READY: Duration = Duration::from_secs(60);
@@ -39,13 +45,24 @@ const AUDIT: Duration = Duration::from_secs(120);
 /// How long the registry may take to answer.
 const REGISTRY: Duration = Duration::from_secs(10);
 
+/// What is run.
+pub struct Job {
+    /// The topology file.
+    pub topology: PathBuf,
+    /// The mesh in it, under the names that `prefix` gives it.
+    pub mesh: Mesh,
+    /// Tells it from other copies on the same cluster.
+    pub prefix: Option<Prefix>,
+    /// Where stores and logs go.
+    pub folder: PathBuf,
+    /// How the brokers are reached.
+    pub settings: Settings,
+}
+
 /// A running mesh.
 pub struct Session {
-    mesh: Mesh,
-    topology: PathBuf,
-    folder: PathBuf,
+    job: Job,
     servers: Servers,
-    settings: Settings,
     schemas: Schemas,
     programs: Vec<Running>,
     local: Local,
@@ -60,27 +77,22 @@ pub struct Audited {
 }
 
 impl Session {
-    /// Starts everything for the mesh in `topology`, with its data below `folder`.
-    pub async fn start(
-        topology: &Path,
-        mesh: Mesh,
-        folder: &Path,
-        servers: Servers,
-        settings: Settings,
-    ) -> Result<Self, Error> {
+    /// Starts everything for `job`. With `publishes`, a cluster that the mesh was used on before is refused.
+    pub async fn start(job: Job, servers: Servers, publishes: bool) -> Result<Self, Error> {
+        let Job { topology, mesh, folder, settings, .. } = &job;
         for name in ["logs", "stores"] {
             std::fs::create_dir_all(folder.join(name))?;
         }
-        let how = How::new(if servers.are_embedded() { 1 } else { -1 });
-        let (cluster, applied) = (settings.clone(), mesh.clone());
-        let report = tokio::task::spawn_blocking(move || quadrille_provision::apply(&cluster, &applied, how))
-            .await??;
-        report.warnings.iter().for_each(|warning| eprintln!("quadrille: warning: {warning}"));
+        let replication = if servers.are_embedded() { 1 } else { -1 };
+        let (cluster, needing) = (settings.clone(), mesh.clone());
+        let ready =
+            tokio::task::spawn_blocking(move || make_ready(&cluster, &needing, replication, publishes));
+        ready.await??;
         let registry =
             RegistryConfig { auto_register: true, ..RegistryConfig::new(servers.registry.clone()) };
         let schemas = Schemas::new(registry)?;
         let dev = DevFile::beside(topology)?;
-        let here = http_services(&mesh);
+        let here = http_services(mesh);
         if let Some(service) =
             mesh.services().into_iter().find(|name| !here.contains(name) && !dev.programs.contains_key(*name))
         {
@@ -91,28 +103,14 @@ impl Session {
             )
             .into());
         }
-        let environment = [
-            ("QUADRILLE_TOPOLOGY", topology.display().to_string()),
-            ("QUADRILLE_BOOTSTRAP_SERVERS", servers.bootstrap.clone()),
-            ("QUADRILLE_SCHEMA_REGISTRY", servers.registry.clone()),
-            ("QUADRILLE_AUTO_REGISTER", "true".to_owned()),
-        ];
+        let environment = environment(&job, &servers);
         let mut programs = Vec::new();
         for (name, program) in &dev.programs {
             programs.push(Running::start(name, program, folder, &environment)?);
         }
         let rewrite: Vec<_> = programs.iter().flat_map(Running::rewrites).collect();
-        let local = Local::start(&mesh, &settings, &schemas, &here, &rewrite).await?;
-        let mut session = Self {
-            mesh,
-            topology: topology.to_owned(),
-            folder: folder.to_owned(),
-            servers,
-            settings,
-            schemas,
-            programs,
-            local,
-        };
+        let local = Local::start(mesh, settings, &schemas, &here, &rewrite).await?;
+        let mut session = Self { job, servers, schemas, programs, local };
         session.ready().await?;
         Ok(session)
     }
@@ -155,32 +153,38 @@ impl Session {
     ) -> Result<Audited, Error> {
         let text =
             std::fs::read_to_string(file).map_err(|e| format!("cannot read {}: {e}", file.display()))?;
-        let lines = input::parse(&text).map_err(|e| format!("{}: {e}", file.display()))?;
+        let mut lines = input::parse(&text).map_err(|e| format!("{}: {e}", file.display()))?;
+        if let Some(prefix) = &self.job.prefix {
+            lines.iter_mut().for_each(|line| line.topic = prefix.topic(&line.topic));
+        }
+        let mesh = &self.job.mesh;
         let emitted: BTreeSet<&str> =
-            lines.iter().filter_map(|line| line.event(&self.mesh)).map(|e| e.name.as_str()).collect();
-        let codecs = Codecs::connect(&self.mesh, Some(&self.schemas), &emitted, REGISTRY).await?;
-        let records = lines.iter().zip(1..).map(|(line, number)| line.encode(number, &self.mesh, &codecs));
+            lines.iter().filter_map(|line| line.event(mesh)).map(|e| e.name.as_str()).collect();
+        let codecs = Codecs::connect(mesh, Some(&self.schemas), &emitted, REGISTRY).await?;
+        let records = lines.iter().zip(1..).map(|(line, number)| line.encode(number, mesh, &codecs));
         let records =
             records.collect::<Result<Vec<_>, _>>().map_err(|e| format!("{}: {e}", file.display()))?;
-        let kafka = vec![("bootstrap.servers".to_owned(), self.servers.bootstrap.clone())];
+        let passed = self.job.settings.of_the_user();
+        let mut kafka: Vec<_> = passed.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        kafka.push(("bootstrap.servers".to_owned(), self.servers.bootstrap.clone()));
         let (clients, expected) = (kafka.clone(), expectations.clone());
         let reader =
             tokio::task::spawn_blocking(move || ConcurrentReader::start(&clients, &expected)).await??;
         let watcher = self.watcher()?;
-        let publisher = Publisher::new(&self.settings)?;
+        let publisher = Publisher::new(&self.job.settings)?;
         for record in &records {
             publisher.send(record)?;
         }
         let sent = tokio::task::spawn_blocking(move || publisher.flush(Duration::from_secs(60))).await??;
         eprintln!("published {sent} records from {}", file.display());
-        self.wait(&watcher, awaited(&self.mesh, &lines), within).await?;
+        self.wait(&watcher, awaited(&self.job.mesh, &lines), within).await?;
         drop(watcher);
         let counters = self.counters().await;
         let config = quadrille_audit::run::Config {
             kafka,
             registry: self.servers.registry.clone(),
             expectations,
-            stores: Stores { folder: self.folder.join("stores"), ..Stores::default() },
+            stores: Stores { folder: self.job.folder.join("stores"), ..Stores::default() },
             rules: Rules::default(),
             patience: AUDIT,
         };
@@ -193,16 +197,16 @@ impl Session {
 
     /// Reads outcomes and dead letters from now on.
     fn watcher(&self) -> Result<Tail, Error> {
-        let names = Names::new(&self.mesh.name);
+        let names = Names::new(&self.job.mesh.name);
         let (outcomes, dead) = (names.outcomes(), names.dead(""));
-        let mut topics = lower::topics(&self.mesh);
+        let mut topics = lower::topics(&self.job.mesh);
         topics.retain(|topic| topic.name == outcomes || topic.name.starts_with(&dead));
         let topics = topics.iter().map(|topic| (topic.name.as_str(), topic.partitions));
-        Ok(Tail::from_now(&self.settings, &names.group("dev"), topics)?)
+        Ok(Tail::from_now(&self.job.settings, &names.group("dev"), topics)?)
     }
 
     async fn wait(&mut self, watcher: &Tail, mut awaited: Awaited, within: Duration) -> Result<(), Error> {
-        let outcomes = Names::new(&self.mesh.name).outcomes();
+        let outcomes = Names::new(&self.job.mesh.name).outcomes();
         let codec = Codec::parse(SCHEMA)?;
         let mut progress = Progress::new(awaited.total());
         let deadline = Instant::now() + within;
@@ -261,7 +265,7 @@ impl Session {
 
     /// The topology that runs.
     pub fn topology(&self) -> &Path {
-        &self.topology
+        &self.job.topology
     }
 }
 
@@ -282,6 +286,31 @@ impl Audited {
         }
         format!("{table}\n{}{}", report::offenders(&self.verdict), report::line(&self.verdict, self.counters))
     }
+}
+
+/// Creates what `mesh` needs on the cluster. Blocks.
+fn make_ready(settings: &Settings, mesh: &Mesh, replication: i32, publishes: bool) -> Result<(), Error> {
+    if publishes {
+        connect::check(settings, ANSWER)?;
+        unused::check(settings, mesh)?;
+    }
+    let report = quadrille_provision::apply(settings, mesh, How::new(replication))?;
+    report.warnings.iter().for_each(|warning| eprintln!("quadrille: warning: {warning}"));
+    Ok(())
+}
+
+/// What every program of the mesh finds in its environment; what is secret is nowhere else.
+fn environment(job: &Job, servers: &Servers) -> Vec<(String, String)> {
+    let mut environment: Vec<_> = as_variables(&job.settings).collect();
+    let mut set = |name: &str, value: String| environment.push((name.to_owned(), value));
+    set("QUADRILLE_TOPOLOGY", job.topology.display().to_string());
+    set("QUADRILLE_BOOTSTRAP_SERVERS", servers.bootstrap.clone());
+    set("QUADRILLE_SCHEMA_REGISTRY", servers.registry.clone());
+    set("QUADRILLE_AUTO_REGISTER", "true".to_owned());
+    if let Some(prefix) = &job.prefix {
+        set(PREFIX, prefix.to_string());
+    }
+    environment
 }
 
 /// The identities whose end is waited for: those of the inputs that start a saga, or that nobody can read.

@@ -22,4 +22,4 @@ pub mod topology;
 pub mod watchdog;
 
 pub use ops::Readiness;
-pub use options::{HostOptions, KafkaOptions, RegistryOptions};
+pub use options::{HostOptions, KafkaOptions, PrefixOption, RegistryOptions};

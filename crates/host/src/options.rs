@@ -4,6 +4,7 @@
 //! | --- | --- | --- |
 //! | `--bootstrap-servers HOST:PORT,…` | `QUADRILLE_BOOTSTRAP_SERVERS` | required |
 //! | `-X KEY=VALUE`, repeated | `QUADRILLE_X_…`: `QUADRILLE_X_SASL_PASSWORD` is `sasl.password` | none |
+//! | `--prefix NAME` | `QUADRILLE_PREFIX` | none |
 //! | `--session-timeout DURATION` | `QUADRILLE_SESSION_TIMEOUT` | `30s` |
 //! | `--transaction-timeout DURATION` | `QUADRILLE_TRANSACTION_TIMEOUT` | `30s` |
 //! | `--schema-registry URL,…` | `QUADRILLE_SCHEMA_REGISTRY` | none |
@@ -22,11 +23,15 @@ use std::time::Duration;
 
 use quadrille_kafka::Settings;
 use quadrille_schema::{BasicAuth, RegistryConfig, RegistryError, Schemas};
+use quadrille_topology::mesh::Prefix;
 
 use crate::logs::Format;
 
 /// Variables that begin so hold librdkafka settings.
-const KAFKA_PREFIX: &str = "QUADRILLE_X_";
+pub const KAFKA_PREFIX: &str = "QUADRILLE_X_";
+
+/// Variable with the [`PrefixOption`].
+pub const PREFIX: &str = "QUADRILLE_PREFIX";
 
 /// Variable with the registry's password.
 const PASSWORD: &str = "QUADRILLE_SCHEMA_REGISTRY_PASSWORD";
@@ -70,6 +75,15 @@ pub struct HostOptions {
     pub log: String,
 }
 
+/// Which of several copies of a mesh on one cluster is meant.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct PrefixOption {
+    /// A name that stands, with a dot, before those of all topics, groups, transactional IDs and subjects: several copies
+    /// of a mesh can share a cluster
+    #[arg(long, env = PREFIX, value_name = "NAME")]
+    pub prefix: Option<Prefix>,
+}
+
 /// Where the Kafka cluster is.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Kafka")]
@@ -95,9 +109,7 @@ impl KafkaOptions {
     /// # Errors
     /// A setting that librdkafka does not know, or that the mesh sets itself.
     pub fn settings(&self) -> Result<Settings, Error> {
-        let mut extra = from_environment(std::env::vars());
-        extra.extend(self.settings.iter().cloned());
-        let mut settings = Settings::new(&self.bootstrap_servers, extra)?;
+        let mut settings = Settings::new(&self.bootstrap_servers, with_environment(&self.settings))?;
         settings.session_timeout = self.session_timeout;
         settings.transaction_timeout = self.transaction_timeout;
         Ok(settings)
@@ -156,6 +168,19 @@ pub fn key_value(text: &str) -> Result<(String, String), String> {
         Some((key, value)) if !key.trim().is_empty() => Ok((key.trim().to_owned(), value.to_owned())),
         _ => Err("write KEY=VALUE".to_owned()),
     }
+}
+
+/// The librdkafka settings in this process's variables, and those of `flags`, which win.
+pub fn with_environment(flags: &[(String, String)]) -> BTreeMap<String, String> {
+    let mut settings = from_environment(std::env::vars());
+    settings.extend(flags.iter().cloned());
+    settings
+}
+
+/// The variables by which another process gets the librdkafka settings that `settings` were made with.
+pub fn as_variables(settings: &Settings) -> impl Iterator<Item = (String, String)> {
+    let variable = |name: &str| format!("{KAFKA_PREFIX}{}", name.to_ascii_uppercase().replace('.', "_"));
+    settings.of_the_user().map(move |(name, value)| (variable(name), value.to_owned()))
 }
 
 /// The librdkafka settings among `variables`.
@@ -227,5 +252,8 @@ mod tests {
         let variables = [("QUADRILLE_X_SASL_PASSWORD", "p"), ("QUADRILLE_LOG", "info"), ("PATH", "/")];
         let settings = from_environment(variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())));
         assert_eq!(settings, BTreeMap::from([("sasl.password".to_owned(), "p".to_owned())]));
+        let settings = Settings::new("b:1", settings).unwrap();
+        let handed_on: Vec<_> = as_variables(&settings).collect();
+        assert_eq!(handed_on, [("QUADRILLE_X_SASL_PASSWORD".to_owned(), "p".to_owned())]);
     }
 }

@@ -55,8 +55,9 @@ pub fn check(settings: &Settings, within: Duration) -> Result<(), Error> {
                     (Some(refused), _) => refused,
                     _ if began.elapsed() < within => continue,
                     (None, Some(down)) => format!(
-                        "no broker answers within {} s: {down}; if brokers are up, check security.protocol",
-                        within.as_secs()
+                        "no broker answers within {} s: {down}; if brokers are up, check security.protocol, which is {}",
+                        within.as_secs(),
+                        settings.security_protocol()
                     ),
                     (None, None) => format!("no answer within {} s: {error}", within.as_secs()),
                 };

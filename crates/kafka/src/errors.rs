@@ -90,13 +90,21 @@ impl ClientErrors {
         let mut seen = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::Authentication) => {
-                seen.refused.get_or_insert_with(|| format!("authentication failed: {reason}"));
+                seen.refused.get_or_insert_with(|| {
+                    format!("authentication failed: {reason}; check sasl.mechanism, sasl.username and sasl.password")
+                });
             }
             Some(RDKafkaErrorCode::SSL) => {
-                seen.refused.get_or_insert_with(|| format!("TLS failed: {reason}"));
+                seen.refused.get_or_insert_with(|| {
+                    format!("TLS failed: {reason}; check security.protocol and ssl.ca.location")
+                });
             }
-            Some(RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::BrokerTransportFailure) => {
+            Some(RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::Resolve) => {
                 seen.down = Some(reason.to_owned());
+            }
+            // Says less than why the last of them is.
+            Some(RDKafkaErrorCode::AllBrokersDown) => {
+                seen.down.get_or_insert_with(|| reason.to_owned());
             }
             _ => {}
         }

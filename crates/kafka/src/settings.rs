@@ -4,10 +4,12 @@
 //! refused, so that nobody believes in a setting that does not count.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::KafkaError;
 
 use crate::Error;
 
@@ -37,8 +39,9 @@ const OURS: &[(&str, &str)] = &[
     ("retry.backoff.ms", "transactions rely on a short one"),
 ];
 
-/// How to reach the cluster.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// How to reach the cluster. Shown for debugging, it keeps the values of the user's settings to itself: one of them may be
+/// a password.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Settings {
     /// `host:port` list.
     pub bootstrap_servers: String,
@@ -66,8 +69,18 @@ impl Settings {
             session_timeout: Duration::from_secs(30),
             transaction_timeout: Duration::from_secs(30),
         };
-        settings.client().create_native_config().map_err(|e| Error::Setting(e.to_string()))?;
+        settings.client().create_native_config().map_err(|e| Error::Setting(without_value(&e)))?;
         Ok(settings)
+    }
+
+    /// The librdkafka settings that were passed through.
+    pub fn of_the_user(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.extra.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// How connections are secured, as the client calls it.
+    pub(crate) fn security_protocol(&self) -> &str {
+        self.extra.get("security.protocol").map_or("plaintext", String::as_str)
     }
 
     /// What every client has.
@@ -151,6 +164,25 @@ impl Settings {
     }
 }
 
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("bootstrap_servers", &self.bootstrap_servers)
+            .field("extra", &self.extra.keys())
+            .field("session_timeout", &self.session_timeout)
+            .field("transaction_timeout", &self.transaction_timeout)
+            .finish()
+    }
+}
+
+/// What is wrong with a setting, but not its value: the name of a password may be misspelt.
+fn without_value(error: &KafkaError) -> String {
+    match error {
+        KafkaError::ClientConfig(_, reason, name, _) => format!("the Kafka client refuses {name}: {reason}"),
+        other => other.to_string(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,8 +202,16 @@ mod tests {
     #[test]
     fn security_passes_through_and_nonsense_is_refused() {
         assert_eq!(with("sasl.username", "svc").unwrap().client().get("sasl.username"), Some("svc"));
-        let error = with("sasl.user", "svc").unwrap_err().to_string();
-        assert!(error.contains("sasl.user"), "{error}");
+        let error = with("sasl.passwort", "hush").unwrap_err().to_string();
+        assert!(error.contains("sasl.passwort") && !error.contains("hush"), "{error}");
+    }
+
+    #[test]
+    fn a_password_is_not_shown() {
+        let settings = with("sasl.password", "hush").unwrap();
+        let shown = format!("{settings:?}");
+        assert!(shown.contains("sasl.password") && !shown.contains("hush"), "{shown}");
+        assert_eq!(settings.of_the_user().collect::<Vec<_>>(), [("sasl.password", "hush")]);
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub enum DataError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RegistryError {
     /// No connection, or it broke. Retryable.
-    #[error("schema registry {url} can't be reached: {reason}")]
+    #[error("schema registry {url} can't be reached: {reason}; check that it runs, and --schema-registry")]
     Unreachable {
         /// The registry's addresses.
         url: String,

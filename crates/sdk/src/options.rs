@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use quadrille_host::options::key_value;
-use quadrille_host::{HostOptions, KafkaOptions, RegistryOptions};
+use quadrille_host::{HostOptions, KafkaOptions, PrefixOption, RegistryOptions};
 
 /// Flags and environment of a service of steps. An author's own flags go into a struct that flattens this one
 /// (`#[command(flatten)]`) and is parsed by the author's `main`, which calls [`run_with`](crate::run_with).
@@ -44,6 +44,9 @@ pub struct Options {
     #[allow(missing_docs, reason = "its own help stands at its fields")]
     #[command(flatten)]
     pub kafka: KafkaOptions,
+    #[allow(missing_docs, reason = "its own help stands at its fields")]
+    #[command(flatten)]
+    pub copy: PrefixOption,
     #[allow(missing_docs, reason = "its own help stands at its fields")]
     #[command(flatten)]
     pub registry: RegistryOptions,

@@ -58,7 +58,7 @@ impl lifecycle::Running for Lanes {
 }
 
 async fn start(options: Options, steps: Steps) -> anyhow::Result<Lanes> {
-    let mesh = topology::load(&options.topology)?;
+    let mesh = topology::load(&options.topology)?.prefixed(options.copy.prefix.as_ref());
     let running = Running {
         service: options.service.clone(),
         instance: options.instance.clone(),

@@ -10,7 +10,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Parser;
 use quadrille_coordinator::{Coordinator, CoordinatorConfig, CoordinatorSpec};
-use quadrille_host::{HostOptions, KafkaOptions, RegistryOptions, lifecycle, process, topology};
+use quadrille_host::{
+    HostOptions, KafkaOptions, PrefixOption, RegistryOptions, lifecycle, process, topology,
+};
 use tokio::sync::watch;
 
 /// Nothing is in work between two transactions, so the end waits for one of them at most.
@@ -28,6 +30,8 @@ struct Options {
     #[command(flatten)]
     kafka: KafkaOptions,
     #[command(flatten)]
+    copy: PrefixOption,
+    #[command(flatten)]
     registry: RegistryOptions,
     #[command(flatten)]
     host: HostOptions,
@@ -40,7 +44,7 @@ fn main() -> ExitCode {
 }
 
 async fn start(options: Options) -> anyhow::Result<Running> {
-    let mesh = topology::load(&options.topology)?;
+    let mesh = topology::load(&options.topology)?.prefixed(options.copy.prefix.as_ref());
     let schemas = options.registry.schemas()?.context("outcomes are Avro: say --schema-registry")?;
     let config = CoordinatorConfig {
         settings: options.kafka.settings()?,

@@ -1,7 +1,7 @@
 //! Third stage: names resolved, defaults filled in, schemas read, all mistakes collected.
 
 mod events;
-mod hash;
+pub(crate) mod hash;
 mod names;
 mod owners;
 mod reading;

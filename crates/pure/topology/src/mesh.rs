@@ -4,12 +4,15 @@
 //! ordered, so that two processes see the same mesh in the same order. [`Mesh::hash`] covers all of it; comments,
 //! layout and the order of the file don't change it.
 
+mod prefix;
 mod questions;
 
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub use prefix::{BadPrefix, Prefix};
 
 /// A compiled topology file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

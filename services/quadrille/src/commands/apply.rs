@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
+use quadrille_host::PrefixOption;
 use quadrille_provision::{How, Report};
 use quadrille_schema::{Error, RegistryError, SchemaSource, Schemas};
 use quadrille_topology::mesh::Body;
@@ -29,6 +30,8 @@ pub(crate) struct Apply {
     #[arg(long)]
     abandon_sagas: bool,
     #[command(flatten)]
+    copy: PrefixOption,
+    #[command(flatten)]
     connection: Connection,
 }
 
@@ -37,7 +40,7 @@ type Subjects = BTreeMap<String, (u32, bool)>;
 
 impl Apply {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
-        let Some(mesh) = files::mesh(&self.file)? else { return Ok(ExitCode::from(NO)) };
+        let Some(mesh) = files::mesh(&self.file, &self.copy)? else { return Ok(ExitCode::from(NO)) };
         match self.apply(&mesh) {
             Ok((report, subjects)) => {
                 print(&mesh, &report, &subjects)?;

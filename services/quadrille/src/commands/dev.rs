@@ -8,9 +8,10 @@ use anyhow::{Context as _, anyhow};
 use clap::ValueEnum;
 use quadrille_audit::expect::Expectations;
 use quadrille_dev::servers::Servers;
-use quadrille_dev::session::Session;
+use quadrille_dev::session::{Job, Session};
+use quadrille_host::PrefixOption;
 use quadrille_host::logs::{self, Format};
-use quadrille_host::options::key_value;
+use quadrille_host::options::{key_value, with_environment};
 use quadrille_host::signals::Signals;
 use quadrille_kafka::Settings;
 
@@ -49,9 +50,12 @@ pub(crate) struct Dev {
     /// Use this schema registry instead of the embedded one
     #[arg(long, env = "QUADRILLE_SCHEMA_REGISTRY", value_name = "URL", requires = "bootstrap_servers")]
     schema_registry: Option<String>,
-    /// A setting for librdkafka, with brokers of your own
+    /// A setting for librdkafka, such as security.protocol=SASL_SSL, for the programs of FILE.dev.yaml too; with brokers of
+    /// your own also by environment, QUADRILLE_X_SASL_PASSWORD for sasl.password, where others cannot read it
     #[arg(short = 'X', value_name = "KEY=VALUE", value_parser = key_value)]
     settings: Vec<(String, String)>,
+    #[command(flatten)]
+    copy: PrefixOption,
     /// What is logged
     #[arg(long, env = "QUADRILLE_LOG", value_name = "FILTER", default_value = "error")]
     log: String,
@@ -74,7 +78,7 @@ impl Dev {
         eprintln!("quadrille: starting {}", self.file.display());
         logs::init(Format::Text, &self.log)?;
         quadrille_host::ops::recorder();
-        let mesh = quadrille_host::topology::load(&self.file)?;
+        let mesh = quadrille_host::topology::load(&self.file)?.prefixed(self.copy.prefix.as_ref());
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(self.session(mesh)).map_err(|error| anyhow!("{error}"))
     }
@@ -90,14 +94,19 @@ impl Dev {
             (None, None) => unreachable!("one of them is there"),
         };
         let expectations = match &self.publish {
-            Some(_) => Some(Expectations::load(&self.expectations())?),
+            Some(_) => Some(self.expectations()?),
             None => None,
         };
         let topology = std::path::absolute(&self.file)?;
         let servers = self.servers(&folder).await?;
-        let mut settings = Settings::new(servers.bootstrap.clone(), self.settings.iter().cloned())?;
-        settings.session_timeout = SESSION;
-        let session = Session::start(&topology, mesh, &folder, servers, settings).await?;
+        let job = Job {
+            topology,
+            mesh,
+            prefix: self.copy.prefix.clone(),
+            folder: folder.clone(),
+            settings: self.kafka(&servers)?,
+        };
+        let session = Session::start(job, servers, self.publish.is_some()).await?;
         let (kafka, registry) = session.addresses();
         eprintln!("kafka {kafka}\nregistry {registry}\ndata {}", folder.display());
         let (Some(publish), Some(expectations)) = (&self.publish, expectations) else {
@@ -127,8 +136,25 @@ impl Dev {
         }
     }
 
-    fn expectations(&self) -> PathBuf {
-        self.expect.clone().unwrap_or_else(|| self.file.with_extension("expect.yaml"))
+    /// Variables speak of brokers of the user's, not of the embedded one.
+    fn kafka(&self, servers: &Servers) -> Result<Settings, quadrille_dev::Error> {
+        let passed = if servers.are_embedded() {
+            self.settings.iter().cloned().collect()
+        } else {
+            with_environment(&self.settings)
+        };
+        let mut settings = Settings::new(servers.bootstrap.clone(), passed)?;
+        settings.session_timeout = SESSION;
+        Ok(settings)
+    }
+
+    fn expectations(&self) -> Result<Expectations, quadrille_dev::Error> {
+        let file = self.expect.clone().unwrap_or_else(|| self.file.with_extension("expect.yaml"));
+        let expectations = Expectations::load(&file)?;
+        Ok(match &self.copy.prefix {
+            Some(prefix) => expectations.prefixed(prefix.name()),
+            None => expectations,
+        })
     }
 }
 

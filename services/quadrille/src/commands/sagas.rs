@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use quadrille_host::PrefixOption;
 use quadrille_kafka::{Settings, topics};
 use quadrille_ops::sagas::Sagas as Read;
 use quadrille_ops::standing::{Standing, Summary, deadline};
@@ -39,9 +40,13 @@ impl Sagas {
     }
 }
 
-/// The sagas of the mesh in `file`, whose topics are there; none: the file has mistakes.
-fn open(file: &Path, connection: &Connection) -> anyhow::Result<Option<(Settings, Read)>> {
-    let Some(mesh) = files::mesh(file)? else { return Ok(None) };
+/// The sagas of a copy of the mesh in `file`, whose topics are there; none: the file has mistakes.
+fn open(
+    file: &Path,
+    copy: &PrefixOption,
+    connection: &Connection,
+) -> anyhow::Result<Option<(Settings, Read)>> {
+    let Some(mesh) = files::mesh(file, copy)? else { return Ok(None) };
     let settings = connection.kafka()?;
     let sagas = Read::new(&settings, &mesh);
     let needed = sagas.topics();

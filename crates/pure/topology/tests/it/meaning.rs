@@ -1,9 +1,9 @@
 //! What the shipped topologies compile to.
 
-use quadrille_topology::Mesh;
 use quadrille_topology::mesh::{
     Body, Exhausted, Group, Handler, Owner, Partitioner, Retry, StartAt, Then, Trigger,
 };
+use quadrille_topology::{Mesh, lower};
 
 use crate::support::{ORDER, TRIP, mesh};
 
@@ -92,6 +92,30 @@ fn comments_layout_and_order_do_not_change_the_hash() {
     assert_eq!(mesh(&format!("sagas:\n{sagas}{head}")).hash, hash);
     let spelled_out = ORDER.replace("    pivot: true", "    concurrency: 16\n    pivot: true");
     assert_eq!(mesh(&spelled_out).hash, hash, "a default that is written out");
+}
+
+#[test]
+fn a_copy_has_every_name_on_the_cluster_for_itself() {
+    let (plain, prefix) = (mesh(ORDER), "second".parse().unwrap());
+    let copy = plain.clone().prefixed(Some(&prefix));
+    assert_ne!(copy.hash, plain.hash);
+    assert_eq!(plain.clone().prefixed(None), plain);
+    let (topics, positions) = (lower::topics(&copy), lower::first_positions(&copy));
+    assert_eq!(
+        (topics.len(), positions.len()),
+        (lower::topics(&plain).len(), lower::first_positions(&plain).len())
+    );
+    let mut names: Vec<&String> = topics.iter().map(|topic| &topic.name).collect();
+    names.extend(positions.iter().flat_map(|position| [&position.topic, &position.group]));
+    let bodies = copy.events.values().filter_map(|event| match &event.body {
+        Body::Avro(avro) => Some(&avro.subject),
+        Body::Json => None,
+    });
+    names.extend(bodies);
+    assert!(names.iter().all(|name| name.starts_with("second.")), "{names:?}");
+    let event = &copy.events["OrderPlaced"];
+    assert!(copy.topics.contains_key(&event.topic) && copy.events_on("second.orders").any(|e| e == event));
+    assert_eq!(copy.steps, plain.steps);
 }
 
 #[test]

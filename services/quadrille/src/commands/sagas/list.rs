@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::builder::PossibleValue;
+use quadrille_host::PrefixOption;
 use quadrille_ops::sagas::{Sagas, complete};
 use quadrille_ops::standing::{Standing, Summary};
 use quadrille_ops::words;
@@ -29,6 +30,8 @@ pub(crate) struct List {
     /// Print one JSON object per saga
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    copy: PrefixOption,
     #[command(flatten)]
     connection: Connection,
 }
@@ -81,7 +84,9 @@ impl clap::ValueEnum for Wanted {
 
 impl List {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
-        let Some((_, sagas)) = open(&self.file, &self.connection)? else { return Ok(ExitCode::from(NO)) };
+        let Some((_, sagas)) = open(&self.file, &self.copy, &self.connection)? else {
+            return Ok(ExitCode::from(NO));
+        };
         let read = sagas.board()?;
         for strange in &read.strange {
             eprintln!("quadrille: {strange}");

@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use quadrille_host::PrefixOption;
 use quadrille_ops::avro::Registry;
 use quadrille_ops::own;
 use quadrille_ops::sagas::{Sagas, Told};
@@ -32,12 +33,16 @@ pub(crate) struct Show {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    copy: PrefixOption,
+    #[command(flatten)]
     connection: Connection,
 }
 
 impl Show {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
-        let Some((_, sagas)) = open(&self.file, &self.connection)? else { return Ok(ExitCode::from(NO)) };
+        let Some((_, sagas)) = open(&self.file, &self.copy, &self.connection)? else {
+            return Ok(ExitCode::from(NO));
+        };
         let mut found = Vec::new();
         for run in sagas.candidates(&self.id) {
             found.extend(sagas.told(run)?);

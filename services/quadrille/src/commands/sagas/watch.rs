@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use quadrille_host::PrefixOption;
 use quadrille_ops::board::Board;
 use quadrille_ops::reading;
 use quadrille_ops::sagas::Sagas;
@@ -40,12 +41,14 @@ pub(crate) struct Watch {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    copy: PrefixOption,
+    #[command(flatten)]
     connection: Connection,
 }
 
 impl Watch {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
-        let Some((settings, sagas)) = open(&self.file, &self.connection)? else {
+        let Some((settings, sagas)) = open(&self.file, &self.copy, &self.connection)? else {
             return Ok(ExitCode::from(NO));
         };
         let tokio = connection::tokio()?;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use quadrille_host::PrefixOption;
 use quadrille_kafka::Partition;
 use quadrille_kafka::inspect::Inspector;
 use quadrille_ops::lag::{self, Lag as Row};
@@ -26,6 +27,8 @@ pub(crate) struct Lag {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    copy: PrefixOption,
+    #[command(flatten)]
     connection: Connection,
 }
 
@@ -35,7 +38,7 @@ type Groups = BTreeMap<String, Vec<Partition>>;
 impl Lag {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         let mesh = match &self.file {
-            Some(file) => match of_mesh(file)? {
+            Some(file) => match of_mesh(file, &self.copy)? {
                 None => return Ok(ExitCode::from(NO)),
                 groups => groups,
             },
@@ -109,8 +112,8 @@ impl Lag {
 }
 
 /// The groups of a mesh; none: the file has mistakes.
-fn of_mesh(file: &Path) -> anyhow::Result<Option<Groups>> {
-    let Some(mesh) = files::mesh(file)? else { return Ok(None) };
+fn of_mesh(file: &Path, copy: &PrefixOption) -> anyhow::Result<Option<Groups>> {
+    let Some(mesh) = files::mesh(file, copy)? else { return Ok(None) };
     let mut groups = Groups::new();
     for first in lower::first_positions(&mesh) {
         let partitions = (0..first.partitions as i32).map(|number| Partition::new(&first.topic, number));
