@@ -85,7 +85,7 @@ fn the_same_job_runs_twice_on_one_cluster_under_two_prefixes(cluster: &Cluster) 
     let topics: Vec<&str> = metadata.topics().iter().map(|topic| topic.name()).collect();
     for prefix in &prefixes {
         let of_it: Vec<_> = topics.iter().filter(|topic| topic.starts_with(&format!("{prefix}."))).collect();
-        ensure!(of_it.len() == 22, "{of_it:?}");
+        ensure!(of_it.len() == 23, "{of_it:?}");
         let group =
             committed_offsets(cluster, &format!("{prefix}.shop.payment"), &format!("{prefix}.orders"))?;
         ensure!(group.iter().flatten().sum::<i64>() > 0, "{group:?}");

@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use quadrille_kafka::{Settings, definition};
 use quadrille_provision::How;
 use quadrille_tests::fleet::{Fleet, Members};
 use quadrille_tests::folders::{program, run_dir};
@@ -13,6 +14,8 @@ use quadrille_tests::process::{Process, run_to_end, tail};
 use quadrille_tests::secured::Access;
 use quadrille_tests::wait::eventually;
 use quadrille_tests::{Cluster, Promise, promise};
+use quadrille_topology::lower;
+use quadrille_types::topics::Names;
 
 use crate::ops::Shop;
 
@@ -168,11 +171,8 @@ fn brokers_that_are_not_there_are_said(cluster: &Cluster) -> Result<()> {
 
 fn a_registry_that_is_not_there_is_said(cluster: &Cluster) -> Result<()> {
     let shop = shop(cluster)?;
-    quadrille_provision::apply(
-        &quadrille_kafka::Settings::new(cluster.bootstrap(), [])?,
-        &shop.mesh,
-        How::new(1),
-    )?;
+    let settings = Settings::new(cluster.bootstrap(), [])?;
+    quadrille_provision::apply(&settings, &shop.mesh, How::new(1))?;
     let registry = format!("http://{NOBODY}");
     let servers = Servers { bootstrap: cluster.bootstrap(), registry: &registry, settings: Vec::new() };
     let words = ["schema registry", &registry, "can't be reached", "Connection refused", "--schema-registry"];
@@ -181,15 +181,16 @@ fn a_registry_that_is_not_there_is_said(cluster: &Cluster) -> Result<()> {
 
 fn topics_with_another_number_of_partitions_are_said(cluster: &Cluster) -> Result<()> {
     let shop = shop(cluster)?;
-    quadrille_provision::apply(
-        &quadrille_kafka::Settings::new(cluster.bootstrap(), [])?,
-        &shop.mesh,
-        How::new(1),
-    )?;
+    let settings = Settings::new(cluster.bootstrap(), [])?;
+    quadrille_provision::apply(&settings, &shop.mesh, How::new(1))?;
     let text = fs::read_to_string(&shop.file)?;
     let other = text.replace("    partitioner: unknown", "    partitions: 6");
     ensure!(other != text, "the file has changed");
     fs::write(&shop.file, other)?;
+    // Otherwise that is what they say.
+    let (names, mesh) = (Names::new(&shop.mesh.name), quadrille_host::topology::load(&shop.file)?);
+    let follows = definition::active(&settings, &names)?;
+    definition::activate(&settings, &names, &lower::definition(&mesh), follows.as_ref())?;
     let servers =
         Servers { bootstrap: cluster.bootstrap(), registry: cluster.registry_url(), settings: Vec::new() };
     let words = [

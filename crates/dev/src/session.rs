@@ -87,7 +87,7 @@ impl Session {
         let (cluster, needing) = (settings.clone(), mesh.clone());
         let report =
             tokio::task::spawn_blocking(move || make_ready(&cluster, &needing, how, publishes)).await??;
-        report.warnings.iter().for_each(|warning| eprintln!("quadrille: warning: {warning}"));
+        report.warnings.iter().for_each(|warning| crate::say!("quadrille: warning: {warning}"));
         let registry =
             RegistryConfig { auto_register: true, ..RegistryConfig::new(servers.registry.clone()) };
         let schemas = Schemas::new(registry)?;

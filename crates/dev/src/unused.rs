@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use quadrille_kafka::inspect::Inspector;
 use quadrille_kafka::{Partition, Settings};
 use quadrille_topology::{Mesh, lower};
+use quadrille_types::topics::{Kind, Names};
 
 use crate::Error;
 
@@ -15,8 +16,10 @@ const NAMED: usize = 3;
 /// wait for outcomes that do not come. Blocks; the cluster should have been reached before.
 pub fn check(settings: &Settings, mesh: &Mesh) -> Result<(), Error> {
     let inspector = Inspector::new(settings)?;
-    let there = inspector.topics()?;
-    let ours = lower::topics(mesh).into_iter().filter_map(|topic| there.get_key_value(&topic.name));
+    let (there, names) = (inspector.topics()?, Names::new(&mesh.name));
+    // That it was applied is no use of it.
+    let topics = lower::topics(mesh).into_iter().filter(|topic| names.kind(&topic.name) != Kind::Definition);
+    let ours = topics.filter_map(|topic| there.get_key_value(&topic.name));
     let partitions: Vec<_> = ours
         .flat_map(|(name, count)| (0..*count as i32).map(move |number| Partition::new(name, number)))
         .collect();

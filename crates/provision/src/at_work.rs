@@ -30,7 +30,13 @@ pub(crate) fn look(settings: &Settings, mesh: &Mesh, mine: &Definition, step: St
     }
     if step == Step::Next {
         at_work.unread = unread(settings, &inspector, &to_be_read(mesh, &names, &topics), &topics)?;
-        at_work.members = inspector.members(&names.group(""))?;
+        let prefix = names.group("");
+        at_work.members = inspector.members(&prefix)?;
+        // A copy of another mesh may have this one's name as its prefix.
+        at_work.members.retain(|group, _| {
+            let service = group[prefix.len()..].trim_end_matches(".at-least-once");
+            !service.contains('.')
+        });
     }
     Ok(at_work)
 }
