@@ -14,6 +14,7 @@ pub(crate) fn order() -> Flow {
         name: name.to_owned(),
         when,
         emits: names(&[emits]),
+        emits_all: false,
         rejects: names(rejects),
         undo,
         pivot: name == "ship",

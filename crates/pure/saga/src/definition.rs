@@ -84,6 +84,8 @@ pub struct Step {
     pub when: When,
     /// What it may emit when it succeeds.
     pub emits: Vec<String>,
+    /// A success emits all of `emits`; otherwise exactly one of them.
+    pub emits_all: bool,
     /// What it may emit when it refuses: business failures.
     pub rejects: Vec<String>,
     /// Its compensation.

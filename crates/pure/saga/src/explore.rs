@@ -1,273 +1,243 @@
-//! Every order of facts of a flow, breadth first: does each path end?
+//! Every run of a flow, breadth first, by the one transition: does each end, and how?
 //!
-//! From the start event on, each state is continued with every answer that an outstanding activation may give (each of its
-//! events alone, all that it emits together, each rejection, exhausted tries), with every event that only others
-//! publish, and with the deadline. What must come by itself is an answer, a redrive of what is exhausted or stuck, and
-//! a running timer; an event that others publish may come, and never must. A state without an outcome for which nothing
-//! must come is where a run could wait for ever.
+//! From the start event on, each state is continued with every answer that an outstanding activation may give (each success,
+//! each rejection, exhausted tries), with every event that only others publish, and with the deadline. What must come
+//! by itself is an answer, a redrive of what is exhausted or stuck, and a running timer; an event that others publish
+//! may come, and never must. A state without an outcome for which nothing must come is where a run could wait for ever.
 //!
-//! Facts that overtake one another need no exploring: they lead to the same state.
+//! Facts that overtake one another need no exploring: they lead to the same state. Nor does every order of answers:
+//!
+//! - Where no order of one activation's answer and whatever else may happen makes a difference, its answers come first
+//!   ([`order`]). An order matters where one thing fails the run and the other gives a command.
+//! - What has settled and decides no more than what is undone is forgotten ([`reduce`]): states that differ in that alone are
+//!   one. Of the effects to undo the last is kept, so that an undo is a part of what is explored.
 
-use std::collections::{BTreeSet, VecDeque};
+mod moves;
+mod order;
+mod reduce;
+mod shape;
+#[cfg(test)]
+mod tests;
 
-use quadrille_types::dead_letter::Reason;
-use quadrille_types::envelope::Position;
-use quadrille_types::fact::{Body, EventRef, Fact, Outcome, StepResult};
-use quadrille_types::ids::Action as Effect;
-use quadrille_types::journal::{Input, Timer, TimerKind};
-use quadrille_types::{Lineage, RunId};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::changelog;
-use crate::definition::{Flow, Step, When};
-use crate::state::{Activation, Cause, Live, Phase, Seen, State};
-use crate::transition::{Action, Changed, next};
+use crate::definition::{Exhausted, Flow};
+use crate::state::{End, Live, Phase, State, Status};
+use crate::transition::{Action, Transition, next};
 use crate::view::{self, For};
 
-/// What exploring found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Every path ends.
-    Ends {
-        /// States visited.
-        states: usize,
-        /// Outcomes that were reached.
-        outcomes: BTreeSet<String>,
-    },
-    /// A run can wait for ever.
-    Blocked {
-        /// A shortest way there, one sentence for each fact.
-        path: Vec<String>,
-        /// What the run waits for at its end.
-        waits: Vec<For>,
-    },
-    /// There are more states than allowed: nothing is proved. A loop without a bound is one cause.
-    Unknown {
-        /// States visited.
-        states: usize,
-    },
+use moves::Possible;
+pub use moves::{Answer, Move};
+use shape::Shape;
+
+/// How a run came to where it is: each fact and timer since before its start.
+pub type Path = Vec<Move>;
+
+/// What exploring found. All paths are shortest ones among those explored.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// States visited.
+    pub states: usize,
+    /// What it took, in the units of `work_max`.
+    pub work: usize,
+    /// It would take more than allowed: nothing is proved, but what was found is true. A loop without a bound is one
+    /// cause.
+    pub cut_short: bool,
+    /// Outcomes that were reached.
+    pub outcomes: BTreeSet<String>,
+    /// Some run comes to the good end.
+    pub completes: bool,
+    /// A run that can wait for ever.
+    pub blocked: Option<Blocked>,
+    /// Steps that a run without a timer can be held for: nothing but a redrive makes it go on.
+    pub held: BTreeMap<String, Path>,
+    /// Irrevocable steps whose effect stands although the run is compensated. The late success of a step that was given up
+    /// does not count, nor what follows from it.
+    pub standing: BTreeMap<String, Path>,
+    /// A run in which two activations of pivots stand beside each other: the step of the second, and the way there.
+    pub two_pivots: Option<(String, Path)>,
 }
+
+/// A run that can wait for ever.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blocked {
+    /// The way there.
+    pub path: Path,
+    /// What the run waits for at its end.
+    pub waits: Vec<For>,
+}
+
+impl Found {
+    /// Whether it is proved that every path ends.
+    pub fn ends(&self) -> bool {
+        !self.cut_short && self.blocked.is_none()
+    }
+}
+
+/// Explores `flow` with at most `work_max` of work: [`WORK_MIN`] for each step that is taken, and more for large flows.
+/// `irrevocable` names the steps whose effect must not stand when a run is compensated, though they have no undo.
+pub fn explore(flow: &Flow, irrevocable: &BTreeSet<&str>, work_max: usize) -> Found {
+    let shape = Shape::of(flow, irrevocable);
+    let mut search = Search::new(&shape, work_max);
+    while let Some(at) = search.queue.pop_front() {
+        search.expand(at);
+        if search.found.cut_short {
+            break;
+        }
+    }
+    search.found.states = search.visited.len();
+    search.found
+}
+
+/// Work of one step in a small flow; it takes a few microseconds.
+pub const WORK_MIN: usize = 20;
 
 struct Node {
     state: Option<State>,
     parent: usize,
-    label: String,
+    step: Option<Move>,
 }
 
-/// An input that may come next.
-struct Possible {
-    input: Input,
-    label: String,
-    must_come: bool,
-}
-
-/// Explores `flow`, at most `states_max` states.
-pub fn explore(flow: &Flow, states_max: usize) -> Verdict {
-    let mut nodes = vec![Node { state: None, parent: 0, label: String::new() }];
-    let mut queue = VecDeque::from([0]);
-    let mut visited = BTreeSet::new();
-    let mut outcomes = BTreeSet::new();
-    while let Some(at) = queue.pop_front() {
-        let state = nodes[at].state.take();
-        let steps = state.as_ref().map_or_else(|| starts(flow), |state| continued(flow, state));
-        if !steps.iter().any(|step| step.must_come) {
-            let waits =
-                state.iter().flat_map(|state| view::waits(flow, state)).map(|wait| wait.what).collect();
-            return Verdict::Blocked { path: path(&nodes, at), waits };
-        }
-        for step in steps {
-            let mut after = state.clone();
-            let transition = next(flow, &mut after, &step.input, DUE_MS);
-            outcomes.extend(transition.actions.iter().filter_map(outcome));
-            let Some(live) = after.as_ref().and_then(State::live) else { continue };
-            if !visited.insert(essence(live)) {
-                continue;
-            }
-            if visited.len() > states_max {
-                return Verdict::Unknown { states: visited.len() };
-            }
-            queue.push_back(nodes.len());
-            nodes.push(Node { state: after, parent: at, label: step.label });
-        }
-    }
-    Verdict::Ends { states: visited.len(), outcomes }
+struct Search<'s, 'f> {
+    shape: &'s Shape<'f>,
+    work_max: usize,
+    nodes: Vec<Node>,
+    queue: VecDeque<usize>,
+    visited: BTreeSet<Vec<u32>>,
+    found: Found,
 }
 
 /// Start events are at 0 and everything is applied when any deadline is due, so timers fire whenever they are given.
 const DUE_MS: i64 = i64::MAX;
 
-fn outcome(action: &Action) -> Option<String> {
-    match action {
-        Action::End(outcome) => Some(outcome.outcome.clone()),
-        _ => None,
-    }
-}
-
-/// What tells states apart. Left out is what decides no more than the order of undo, of inputs, or the words of a cause.
-fn essence(live: &Live) -> Vec<u8> {
-    let mut live = live.clone();
-    live.head.answers = 0;
-    live.head.failing = live.head.failing.map(|_| Cause::Deadline);
-    for cause in &mut live.head.completing {
-        if let Cause::Event { id, .. } = cause {
-            id.clear();
+impl<'s, 'f> Search<'s, 'f> {
+    fn new(shape: &'s Shape<'f>, work_max: usize) -> Self {
+        let root = Node { state: None, parent: 0, step: None };
+        Self {
+            shape,
+            work_max,
+            nodes: vec![root],
+            queue: VecDeque::from([0]),
+            visited: BTreeSet::new(),
+            found: Found::default(),
         }
     }
-    live.head.completing.sort();
-    for activation in live.activations.values_mut() {
-        (activation.order, activation.seen) = (0, Seen::default());
-        activation.inputs.sort_by(|a, b| a.event.cmp(&b.event));
+
+    /// Continues a state in every way that may make a difference.
+    fn expand(&mut self, at: usize) {
+        let state = self.nodes[at].state.take();
+        let live = state.as_ref().and_then(State::live);
+        let possible = live.map_or_else(|| moves::starts(self.shape), |live| moves::all(self.shape, live));
+        if !possible.iter().any(|one| one.must_come) {
+            self.block(at, state.as_ref());
+        }
+        let moment = live.map(|live| self.shape.moment(live));
+        let first =
+            live.zip(moment.as_ref()).and_then(|(live, moment)| order::first(self.shape, live, moment));
+        let decided = |id| moment.as_ref().is_some_and(|moment| !moment.is_awaited(id));
+        for one in possible {
+            let comes = one.activation.is_none_or(|id| first.is_none_or(|first| first == id) && !decided(id));
+            if comes && !self.follow(at, &state, one) {
+                return;
+            }
+        }
     }
-    let (run, activations) = (live.run(), live.activations.keys().copied().collect());
-    let state = State::Live(Box::new(live));
-    let records = changelog::records(run, &state, &Changed { head: true, activations });
-    records.into_iter().flat_map(|record| record.value.unwrap_or_default()).collect()
+
+    /// Takes one step; `false` if that is too much.
+    fn follow(&mut self, at: usize, state: &Option<State>, one: Possible) -> bool {
+        let activations = state.as_ref().and_then(State::live).map_or(0, |live| live.activations.len());
+        self.found.work += WORK_MIN + activations * self.shape.flow.steps.len() / 16;
+        if self.found.work > self.work_max {
+            self.found.cut_short = true;
+            return false;
+        }
+        let mut after = state.clone();
+        let transition = next(self.shape.flow, &mut after, &one.input, DUE_MS);
+        self.note_end(at, state, &one, &transition);
+        let Some(State::Live(mut live)) = after else { return true };
+        let key = reduce::reduce(self.shape, &mut live);
+        if !self.visited.insert(key) {
+            return true;
+        }
+        let place = self.nodes.len();
+        self.nodes.push(Node { state: None, parent: at, step: Some(one.step) });
+        self.note_state(place, &live);
+        self.nodes[place].state = Some(State::Live(live));
+        self.queue.push_back(place);
+        true
+    }
+
+    fn note_end(&mut self, at: usize, before: &Option<State>, one: &Possible, transition: &Transition) {
+        for action in &transition.actions {
+            let Action::End(end) = action else { continue };
+            self.found.outcomes.insert(end.outcome.clone());
+            self.found.completes |= end.end == End::Completed;
+            if end.end == End::Compensated {
+                let before = before.as_ref().and_then(State::live);
+                let stood = before.iter().flat_map(|live| stands(self.shape, live));
+                for step in stood.chain(before.and_then(|live| succeeded(self.shape, live, one))) {
+                    let path = || path(&self.nodes, at, Some(&one.step));
+                    self.found.standing.entry(step.to_owned()).or_insert_with(path);
+                }
+            }
+        }
+    }
+
+    fn note_state(&mut self, at: usize, live: &Live) {
+        let nodes = &self.nodes;
+        if live.head.status == Status::Undoing {
+            for step in stands(self.shape, live) {
+                self.found.standing.entry(step.to_owned()).or_insert_with(|| path(nodes, at, None));
+            }
+        }
+        if live.head.failing.is_none() && live.head.deadline_ms.is_none() {
+            for step in held(self.shape, live) {
+                self.found.held.entry(step.to_owned()).or_insert_with(|| path(nodes, at, None));
+            }
+        }
+        if self.found.two_pivots.is_none()
+            && let Some(step) = self.shape.second_pivot(live)
+        {
+            self.found.two_pivots = Some((step, path(nodes, at, None)));
+        }
+    }
+
+    fn block(&mut self, at: usize, state: Option<&State>) {
+        if self.found.blocked.is_none() {
+            let flow = self.shape.flow;
+            let waits =
+                state.iter().flat_map(|state| view::waits(flow, state)).map(|wait| wait.what).collect();
+            self.found.blocked = Some(Blocked { path: path(&self.nodes, at, None), waits });
+        }
+    }
 }
 
-fn path(nodes: &[Node], mut at: usize) -> Vec<String> {
-    let mut path = Vec::new();
+/// Irrevocable steps that have succeeded.
+fn stands<'l>(shape: &Shape<'_>, live: &'l Live) -> impl Iterator<Item = &'l str> {
+    live.activations.values().filter(|a| shape.stands(a)).map(|a| a.step.as_str())
+}
+
+/// Steps whose exhausted tries the run waits for.
+fn held<'l>(shape: &Shape<'_>, live: &'l Live) -> impl Iterator<Item = &'l str> {
+    let given_up = live.activations.values().filter(|a| a.phase == Phase::Exhausted);
+    let holds = |step: &&str| shape.step(step).is_some_and(|step| step.exhausted == Exhausted::Hold);
+    given_up.map(|a| a.step.as_str()).filter(holds)
+}
+
+/// The irrevocable step that has succeeded with `one`.
+fn succeeded<'l>(shape: &Shape<'_>, live: &'l Live, one: &Possible) -> Option<&'l str> {
+    let activation = live.activations.get(&one.activation?)?;
+    let success = matches!(one.step, Move::Answers { answer: Answer::Success { .. }, .. });
+    (success && activation.phase == Phase::Open && shape.is_irrevocable(&activation.step))
+        .then_some(activation.step.as_str())
+}
+
+fn path(nodes: &[Node], mut at: usize, last: Option<&Move>) -> Path {
+    let mut path: Path = last.cloned().into_iter().collect();
     while at != 0 {
-        path.push(nodes[at].label.clone());
+        path.extend(nodes[at].step.clone());
         at = nodes[at].parent;
     }
     path.reverse();
     path
-}
-
-fn lineage(flow: &Flow) -> Lineage {
-    Lineage {
-        flow: flow.name.clone(),
-        run: RunId::of("explore", &flow.name, "1"),
-        correlation_id: "1".into(),
-        definition: flow.definition.clone(),
-    }
-}
-
-fn fact(flow: &Flow, body: Body, label: String, must_come: bool) -> Possible {
-    let source = Position { topic: String::new(), partition: 0, offset: 0 };
-    let input = Input::Fact(Fact {
-        lineage: lineage(flow),
-        source,
-        source_time_ms: 0,
-        body,
-        traceparent: None,
-        tracestate: None,
-    });
-    Possible { input, label, must_come }
-}
-
-fn event(name: &str, id: String) -> EventRef {
-    EventRef { event: name.to_owned(), id, payload: None }
-}
-
-fn starts(flow: &Flow) -> Vec<Possible> {
-    let start = |name: &String| {
-        fact(flow, Body::Started(event(name, name.clone())), format!("{name} starts the run"), true)
-    };
-    flow.starts.iter().map(start).collect()
-}
-
-/// Everything that may come next.
-fn continued(flow: &Flow, state: &State) -> Vec<Possible> {
-    let Some(live) = state.live() else { return Vec::new() };
-    let mut steps: Vec<_> = live
-        .activations
-        .values()
-        .filter_map(|activation| Some((activation, flow.step(&activation.step)?)))
-        .flat_map(|(activation, step)| answers(flow, activation, step))
-        .collect();
-    if let Some(due_ms) = live.head.deadline_ms.filter(|_| live.head.timer_set) {
-        let timer = Timer { run: live.run(), kind: TimerKind::Deadline, due_ms };
-        let label = "the deadline passes".to_owned();
-        steps.push(Possible { input: Input::Timer(timer), label, must_come: true });
-    }
-    steps.extend(foreign(flow).into_iter().map(|name| {
-        fact(flow, Body::Observed(event(&name, name.clone())), format!("{name} is observed"), false)
-    }));
-    steps
-}
-
-/// Events that the flow uses and that only others publish.
-fn foreign(flow: &Flow) -> BTreeSet<String> {
-    let mut names: BTreeSet<String> =
-        [&flow.completes, &flow.fails].into_iter().flat_map(|e| e.events.clone()).collect();
-    for step in &flow.steps {
-        match &step.when {
-            When::Seen(name) => names.extend([name.clone()]),
-            When::All(all) => names.extend(all.iter().cloned()),
-        }
-    }
-    names.retain(|name| !flow.is_start(name) && !flow.is_emitted(name));
-    names
-}
-
-/// Every answer that an activation may still give.
-fn answers(flow: &Flow, activation: &Activation, step: &Step) -> Vec<Possible> {
-    let results = match activation.phase {
-        Phase::Open => {
-            [successes(activation, step), rejections(activation, step), vec![exhausted()]].concat()
-        }
-        Phase::Exhausted => [successes(activation, step), rejections(activation, step)].concat(),
-        Phase::Undoing => vec![undone(activation, step), undo_exhausted()],
-        Phase::UndoFailed => vec![undone(activation, step)],
-        Phase::Gathering | Phase::Succeeded | Phase::Rejected | Phase::Undone => Vec::new(),
-    };
-    results
-        .into_iter()
-        .map(|(result, what)| {
-            let result = StepResult {
-                step: step.name.clone(),
-                activation: activation.id,
-                trigger: activation.trigger.clone(),
-                result,
-                attempts: 1,
-            };
-            fact(flow, Body::Step(result), format!("{} {what}", step.name), true)
-        })
-        .collect()
-}
-
-/// Each event alone, and all of them together.
-fn successes(activation: &Activation, step: &Step) -> Vec<(Outcome, String)> {
-    let all: Vec<usize> = (0..step.emits.len()).collect();
-    let mut choices = vec![all.clone()];
-    if all.len() > 1 {
-        choices.extend(all.iter().map(|index| vec![*index]));
-    }
-    let success = |choice: Vec<usize>| {
-        let names: Vec<_> = choice.iter().map(|index| step.emits[*index].as_str()).collect();
-        let what =
-            if names.is_empty() { "succeeds".into() } else { format!("emits {}", names.join(" and ")) };
-        let events = emitted(activation, Effect::Do, &names);
-        (Outcome::Succeeded { events, inputs: Vec::new() }, what)
-    };
-    choices.into_iter().map(success).collect()
-}
-
-fn rejections(activation: &Activation, step: &Step) -> Vec<(Outcome, String)> {
-    let reject = |name: &String| {
-        let events = emitted(activation, Effect::Do, &[name.as_str()]);
-        (Outcome::Rejected { events }, format!("rejects with {name}"))
-    };
-    step.rejects.iter().map(reject).collect()
-}
-
-fn exhausted() -> (Outcome, String) {
-    let reason = Reason::Exhausted;
-    let outcome = Outcome::Exhausted { reason, message: String::new(), inputs: Vec::new() };
-    (outcome, "exhausts its tries".into())
-}
-
-fn undone(activation: &Activation, step: &Step) -> (Outcome, String) {
-    let names: Vec<_> = step.undo.iter().flat_map(|undo| &undo.emits).map(String::as_str).collect();
-    (Outcome::Undone { events: emitted(activation, Effect::Undo, &names) }, "is undone".into())
-}
-
-fn undo_exhausted() -> (Outcome, String) {
-    let reason = Reason::Exhausted;
-    (Outcome::UndoExhausted { reason, message: String::new() }, "cannot be undone at first".into())
-}
-
-fn emitted(activation: &Activation, action: Effect, names: &[&str]) -> Vec<EventRef> {
-    let id = |index| activation.id.event(action, index).to_string();
-    names.iter().enumerate().map(|(index, name)| event(name, id(index))).collect()
 }

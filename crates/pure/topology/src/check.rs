@@ -8,7 +8,6 @@ mod outcomes;
 mod partitions;
 mod races;
 mod reach;
-mod runs;
 mod undo;
 
 use crate::diagnostic::{Report, Span};
@@ -71,8 +70,8 @@ pub(crate) fn check(root: &Node, mesh: &Mesh, report: &mut Report) {
     }
     // What can't come to an end because of these is not told again.
     let joins_can_complete = joins::check(&subject, report);
-    undo::check(&subject, report);
+    let troubled = undo::check(&subject, report);
     if joins_can_complete && roles_are_clear {
-        outcomes::check(&subject, report);
+        outcomes::check(&subject, &troubled, report);
     }
 }

@@ -198,7 +198,7 @@ codes! {
          must have equal partition counts. Make them equal, or put the steps into different services.";
     NOT_PROVED = "Q0315", "too many runs to prove that the saga ends",
         "The saga has more possible runs than are tried. What is not proved is not accepted: split the saga, or let \
-         fewer steps of it have alternatives.";
+         fewer steps of it run beside each other, have alternatives, or wait for events from outside.";
     #[warning]
     UNDO_AFTER_PIVOT = "Q0316", "an undo that never runs",
         "The step runs only after the pivot, from which on nothing is undone. Its `undo` has no effect.";
@@ -206,6 +206,14 @@ codes! {
         "The saga can complete although a step that can fail it has not ended. Whether the run counts as completed \
          or as failed would depend on which comes first. Let completion wait for the step's success: with \
          `completes: { all: [...] }`, or with a step that waits for both.";
+    PIVOT_UNDONE = "Q0318", "a pivot that is given up",
+        "From the pivot on a saga only goes forward. When all its tries fail, nobody knows whether it had its effect, so \
+         that the saga can't be undone then: a pivot is held and tried again until it succeeds or refuses. Leave \
+         `exhausted` out, or let a step before the pivot do what may be given up.";
+    PIVOT_TWICE = "Q0319", "a pivot that can run twice",
+        "Two events of one run can trigger the pivot, each for itself, so that two activations of it run side by side. \
+         What cannot be taken back would be done twice, and one could succeed while the other refuses. Let one event \
+         trigger it that occurs once, or join the two with `all: [...]`.";
 }
 
 /// The explanation of a code such as `Q0103`; letters may be lower case.

@@ -70,6 +70,9 @@ pub struct Diagnostic {
     /// Other places that belong to the mistake.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub related: Vec<Label>,
+    /// A shortest run that shows it, one sentence for each thing that happens; empty where no run is needed to see it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub run: Vec<String>,
     /// What to do.
     pub help: String,
 }
@@ -78,7 +81,15 @@ impl Diagnostic {
     pub(crate) fn new(code: Code, span: Span, message: impl Into<String>) -> Self {
         let severity = codes::severity(code);
         let primary = Label { span, text: String::new() };
-        Self { code, severity, message: message.into(), primary, related: Vec::new(), help: String::new() }
+        Self {
+            code,
+            severity,
+            message: message.into(),
+            primary,
+            related: Vec::new(),
+            run: Vec::new(),
+            help: String::new(),
+        }
     }
 
     pub(crate) fn label(mut self, text: impl Into<String>) -> Self {
@@ -88,6 +99,11 @@ impl Diagnostic {
 
     pub(crate) fn related(mut self, span: Span, text: impl Into<String>) -> Self {
         self.related.push(Label { span, text: text.into() });
+        self
+    }
+
+    pub(crate) fn run(mut self, run: Vec<String>) -> Self {
+        self.run = run;
         self
     }
 

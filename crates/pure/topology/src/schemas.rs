@@ -52,6 +52,7 @@ impl Limits {
     pub const SAGAS_MAX: usize = 100;
     /// Names in one list.
     pub const NAMES_MAX: usize = 100;
-    /// Moments in the runs of one saga that are looked at before the proof is given up (and the file refused).
-    pub const MOMENTS_MAX: usize = 100_000;
+    /// Work of trying the runs of all sagas of a file before the proof is given up (and the file refused), in units of
+    /// [`explore`](quadrille_saga::explore::explore): about a second.
+    pub const WORK_MAX: usize = 2_000_000;
 }

@@ -41,7 +41,7 @@ fn generated() -> Vec<(&'static str, Vec<u8>)> {
     vec![
         ("Q0001-too-large", vec![b'#'; 1024 * 1024 + 1]),
         ("Q0114-too-many", many_choices(101).into_bytes()),
-        ("Q0315-not-proved", many_choices(16).into_bytes()),
+        ("Q0315-not-proved", many_approvals(20).into_bytes()),
     ]
 }
 
@@ -72,6 +72,23 @@ fn many_choices(steps: usize) -> String {
     )
 }
 
+/// A join of events from outside, which may come in any order or not at all.
+fn many_approvals(events: usize) -> String {
+    let names: Vec<String> = (0..events).map(|n| format!("Approved{n}")).collect();
+    let mut text = String::from(
+        "quadrille: 1\nmesh: wide\ndefaults: { from: now }\nevents:\n  Placed: { topic: orders, schema: json, owner: foreign }\n  Done: { topic: results, schema: json }\n",
+    );
+    for name in &names {
+        let _ = writeln!(text, "  {name}: {{ topic: approvals, schema: json, owner: foreign }}");
+    }
+    let _ = writeln!(
+        text,
+        "steps:\n  close:\n    when: {{ all: [Placed, {}] }}\n    handler: {{ http: 'http://h/s' }}\n    emits: Done\n    effect: none",
+        names.join(", ")
+    );
+    text + "sagas:\n  wide:\n    starts: Placed\n    completes: Done\n    deadline: { after: 1h, then: undo }\n"
+}
+
 #[test]
 fn every_mistake_has_its_exact_message() {
     for path in cases() {
@@ -99,6 +116,12 @@ fn generated_files_report_only_what_they_are_made_for() {
         let checked = check(&bytes);
         assert_eq!(codes_of(&checked), BTreeSet::from([name[..5].to_owned()]), "{name}");
     }
+}
+
+#[test]
+fn steps_beside_each_other_do_not_multiply_the_runs() {
+    let checked = check(many_choices(30).as_bytes());
+    assert!(checked.mesh.is_some(), "{:?}", checked.diagnostics);
 }
 
 #[test]

@@ -44,6 +44,7 @@ pub fn step(name: &str, when: When, emits: &[&str], rejects: &[&str]) -> Step {
         name: name.into(),
         when,
         emits: names(emits),
+        emits_all: false,
         rejects: names(rejects),
         undo: None,
         pivot: false,

@@ -1,5 +1,7 @@
 //! What can't be undone, and what comes after the pivot.
 
+use std::collections::BTreeSet;
+
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Report};
 use crate::flow::can_fail;
@@ -7,17 +9,40 @@ use crate::mesh::{Exhausted, Owner, Saga, Step};
 
 use super::Subject;
 
-pub(super) fn check(subject: &Subject<'_>, report: &mut Report) {
+/// Returns the sagas with a mistake.
+pub(super) fn check(subject: &Subject<'_>, report: &mut Report) -> BTreeSet<String> {
+    let mut troubled = BTreeSet::new();
     for saga in subject.mesh.sagas.values() {
         for step in subject.mesh.steps_in(&saga.name) {
+            let mut good = true;
             if step.effect && step.undo.is_none() && !subject.flow.is_after_pivot(subject.mesh, step) {
-                check_effect(subject, saga, step, report);
+                good &= check_effect(subject, saga, step, report);
             }
             if step.pivot {
-                check_behind_pivot(subject, saga, step, report);
+                good &= check_given_up(subject, step, report);
+                good &= check_behind_pivot(subject, saga, step, report);
+            }
+            if !good {
+                troubled.insert(saga.name.clone());
             }
         }
     }
+    troubled
+}
+
+/// Whether a pivot is held when its tries are exhausted.
+fn check_given_up(subject: &Subject<'_>, pivot: &Step, report: &mut Report) -> bool {
+    if pivot.exhausted != Exhausted::Undo {
+        return true;
+    }
+    let message = format!("the pivot `{}` can't be undone when its tries are exhausted", pivot.name);
+    report.add(
+        Diagnostic::new(codes::PIVOT_UNDONE, subject.step(&pivot.name, "exhausted"), message)
+            .label("it may have had its effect")
+            .related(subject.step(&pivot.name, "pivot"), "from here on only forward")
+            .help("let `exhausted` be `hold`: the pivot is tried again until it succeeds or refuses"),
+    );
+    false
 }
 
 /// Something that could call for the undo that the step doesn't have.
@@ -27,11 +52,11 @@ struct Threat {
     label: String,
 }
 
-fn check_effect(subject: &Subject<'_>, saga: &Saga, step: &Step, report: &mut Report) {
-    let Some(threat) = threat(subject, saga, step) else { return };
+fn check_effect(subject: &Subject<'_>, saga: &Saga, step: &Step, report: &mut Report) -> bool {
+    let Some(threat) = threat(subject, saga, step) else { return true };
     let message = format!("`{}` has no undo, but {}", step.name, threat.why);
-    let help = if step.pivot {
-        "a pivot whose outcome is unknown can't be taken back: let `exhausted` be `hold`, or give it an `undo`"
+    let help = if step.exhausted == Exhausted::Undo {
+        "give it an `undo`, say `effect: none` if it changes nothing, or make it the `pivot` and let `exhausted` be `hold`"
     } else {
         "give it an `undo`, say `effect: none` if it changes nothing, or make it the `pivot`"
     };
@@ -41,18 +66,19 @@ fn check_effect(subject: &Subject<'_>, saga: &Saga, step: &Step, report: &mut Re
             .related(threat.place, threat.label)
             .help(help),
     );
+    false
 }
 
 fn threat(subject: &Subject<'_>, saga: &Saga, step: &Step) -> Option<Threat> {
+    if step.pivot {
+        return None;
+    }
     if step.exhausted == Exhausted::Undo {
         return Some(Threat {
             why: "the saga fails when its tries are exhausted, and then it may have happened or not".into(),
             place: subject.step(&step.name, "exhausted"),
             label: "fails the saga".into(),
         });
-    }
-    if step.pivot {
-        return None;
     }
     later_failure(subject, saga, step).or_else(|| foreign_failure(subject, saga)).or_else(|| {
         saga.deadline.as_ref().map(|_| Threat {
@@ -85,9 +111,11 @@ fn foreign_failure(subject: &Subject<'_>, saga: &Saga) -> Option<Threat> {
     })
 }
 
-fn check_behind_pivot(subject: &Subject<'_>, saga: &Saga, pivot: &Step, report: &mut Report) {
+fn check_behind_pivot(subject: &Subject<'_>, saga: &Saga, pivot: &Step, report: &mut Report) -> bool {
+    let mut good = true;
     for step in subject.mesh.steps_in(&saga.name).filter(|s| subject.flow.can_follow(&pivot.name, &s.name)) {
         if can_fail(step, saga) {
+            good = false;
             let event = step.forward_outputs().find(|e| saga.fails.iter().any(|f| f == e));
             let place = event
                 .map_or_else(|| subject.step(&step.name, "exhausted"), |e| subject.output(&step.name, e));
@@ -108,4 +136,5 @@ fn check_behind_pivot(subject: &Subject<'_>, saga: &Saga, pivot: &Step, report: 
             );
         }
     }
+    good
 }

@@ -47,6 +47,7 @@ fn step(step: &Step) -> SagaStep {
             (trigger, _) => When::All(trigger.events().to_vec()),
         },
         emits: step.emits.events().to_vec(),
+        emits_all: matches!(step.emits, Group::All(_)),
         rejects: step.rejects.clone(),
         undo: step
             .undo

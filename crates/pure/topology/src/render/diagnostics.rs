@@ -47,6 +47,9 @@ pub fn diagnostic(diagnostic: &Diagnostic, file: &str, source: &str, style: Styl
         let marked = if primary { style.red(marked.trim_end()) } else { style.cyan(marked.trim_end()) };
         let _ = writeln!(out, "{pad} {bar} {}{marked}", " ".repeat(view.column));
     }
+    if !diagnostic.run.is_empty() {
+        let _ = writeln!(out, "{pad} {} run: {}", style.cyan("="), printable(&diagnostic.run.join(", ")));
+    }
     if !diagnostic.help.is_empty() {
         let _ = writeln!(out, "{pad} {} help: {}", style.cyan("="), printable(&diagnostic.help));
     }

@@ -114,6 +114,53 @@ fn the_largest_mesh_is_checked() {
     assert_eq!(mesh(&text).steps.len(), Limits::STEPS_MAX);
 }
 
+/// `steps` steps beside each other; a join waits for every two neighbours, so that the order of all answers counts.
+fn tangled(sagas: usize, steps: usize) -> String {
+    let mut text = String::from("quadrille: 1\nmesh: wide\ndefaults: { from: now }\nevents:\n");
+    for saga in 0..sagas {
+        let _ = writeln!(text, "  Start{saga}: {{ topic: t, schema: json, owner: foreign }}");
+        for n in 0..steps {
+            for event in ["Yes", "No", "Both"] {
+                let _ = writeln!(text, "  {event}{saga}x{n}: {{ topic: t, schema: json }}");
+            }
+        }
+    }
+    text.push_str("steps:\n");
+    for saga in 0..sagas {
+        for n in 0..steps {
+            let undo = "undo: { handler: { http: 'http://h' } }";
+            let _ = writeln!(
+                text,
+                "  s{saga}x{n}: {{ when: Start{saga}, handler: {{ http: 'http://h' }}, emits: Yes{saga}x{n}, rejects: No{saga}x{n}, {undo} }}"
+            );
+            let next = (n + 1) % steps;
+            let _ = writeln!(
+                text,
+                "  j{saga}x{n}: {{ when: {{ all: [Yes{saga}x{n}, Yes{saga}x{next}] }}, handler: {{ http: 'http://h' }}, emits: Both{saga}x{n}, {undo} }}"
+            );
+        }
+    }
+    text.push_str("sagas:\n");
+    for saga in 0..sagas {
+        let list =
+            |event: &str| (0..steps).map(|n| format!("{event}{saga}x{n}")).collect::<Vec<_>>().join(", ");
+        let _ = writeln!(
+            text,
+            "  saga{saga}: {{ starts: Start{saga}, completes: {{ all: [{}] }}, fails: [{}], deadline: {{ after: 1h, then: undo }} }}",
+            list("Both"),
+            list("No")
+        );
+    }
+    text
+}
+
+#[test]
+fn a_saga_with_more_runs_than_can_be_tried_is_refused_and_not_passed() {
+    assert_eq!(codes(tangled(1, 3)), Vec::<String>::new());
+    assert_eq!(codes(tangled(1, 100)), ["Q0315"]);
+    assert_eq!(codes(tangled(15, 10)), ["Q0315"; 15], "the limit holds for the whole file");
+}
+
 #[test]
 fn what_a_terminal_would_obey_is_not_printed() {
     let text =

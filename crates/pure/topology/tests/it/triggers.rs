@@ -1,6 +1,10 @@
 //! Who triggers a step, and what the proofs accept and refuse beyond the files in `topology/invalid`.
 
-use quadrille_topology::mesh::{CoordinatorReason, TriggeredBy};
+use std::collections::BTreeSet;
+
+use quadrille_saga::explore::{Found, explore};
+use quadrille_topology::lower;
+use quadrille_topology::mesh::{CoordinatorReason, Mesh, TriggeredBy};
 
 use crate::support::{ORDER, TRIP, codes, mesh};
 
@@ -180,4 +184,52 @@ fn removing_any_undo_or_failure_of_the_shipped_topologies_is_noticed() {
         )),
         ["Q0306", "Q0215"]
     );
+}
+
+/// Explores saga `s`; the effect of what has no undo must not stand in a run that is compensated.
+fn explored(mesh: &Mesh) -> Found {
+    let irrevocable: BTreeSet<&str> =
+        mesh.steps.values().filter(|s| s.effect && s.undo.is_none()).map(|s| s.name.as_str()).collect();
+    let found = explore(&lower::flow(mesh, &mesh.sagas["s"]), &irrevocable, 1_000_000);
+    assert!(!found.cut_short && found.completes, "{found:?}");
+    found
+}
+
+#[test]
+fn no_pivot_and_no_effect_without_undo_stands_beside_a_failure_because_the_coordinator_triggers_it() {
+    let saga = "    fails: aNo\n    deadline: { after: 1h, then: undo }\n";
+    let waits = "    fails: aNo\n    deadline: { never: \"a person decides\" }\n";
+    for (text, step) in [
+        (beside(&[("a", FAILS), ("b", UNDO), ("c", "    pivot: true\n")], saga), "c"),
+        (beside(&[("a", FAILS), ("b", "")], waits), "b"),
+    ] {
+        let mut mesh = mesh(&text);
+        assert!(!mesh.steps[step].is_choreographed());
+        assert_eq!(explored(&mesh).standing.keys().collect::<Vec<_>>(), Vec::<&String>::new());
+        mesh.steps.get_mut(step).expect("the step").triggered_by = TriggeredBy::Choreography;
+        let found = explored(&mesh);
+        let pivot = mesh.steps[step].pivot;
+        assert_eq!(found.standing.contains_key(step), !pivot, "listening itself, it would run beside `a`");
+        assert_eq!(
+            found.blocked.is_some(),
+            pivot,
+            "the pivot would keep the saga from failing, and `a` from completing it"
+        );
+    }
+}
+
+#[test]
+fn an_undo_beside_every_step_needs_no_pivot() {
+    let saga = "    fails: aNo\n    deadline: { after: 1h, then: undo }\n";
+    let found = explored(&mesh(&beside(&[("a", FAILS), ("b", UNDO), ("c", UNDO)], saga)));
+    assert!(found.ends() && found.standing.is_empty(), "{found:?}");
+    assert_eq!(found.outcomes.into_iter().collect::<Vec<_>>(), ["compensated", "completed"]);
+}
+
+#[test]
+fn a_pivot_is_not_given_up() {
+    let saga = "    deadline: { after: 1h, then: undo }\n";
+    let text = |pivot: &str| beside(&[("a", UNDO), ("b", pivot)], saga);
+    assert_eq!(codes(text("    pivot: true\n    exhausted: hold\n")), Vec::<String>::new());
+    assert_eq!(codes(text("    pivot: true\n    exhausted: undo\n")), ["Q0318"]);
 }
