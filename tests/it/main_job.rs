@@ -12,7 +12,7 @@ use quadrille_tests::folders::{program, run_dir};
 use quadrille_tests::process::{Process, grown_by, tail};
 use quadrille_tests::wait::eventually;
 use quadrille_tests::{Cluster, Promise, promise};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub(crate) fn promises() -> Vec<Promise> {
     vec![
@@ -35,6 +35,7 @@ pub(crate) fn promises() -> Vec<Promise> {
             .within(Duration::from_secs(240)),
         promise!(alone, the_orders_are_composed_as_the_file_beside_them_says),
         promise!(alone, what_cannot_run_is_said_at_once),
+        promise!(alone, json_that_does_not_fit_its_schema_starts_no_saga).within(Duration::from_secs(120)),
         promise!(alone, a_line_that_cannot_be_published_is_named_before_anything_starts),
         promise!(alone, a_run_that_is_broken_off_says_so_and_leaves_nothing).within(Duration::from_secs(120)),
         promise!(alone, a_reader_that_goes_changes_no_exit_code).within(Duration::from_secs(120)),
@@ -263,6 +264,26 @@ fn a_line_that_cannot_be_published_is_named_before_anything_starts() -> Result<(
         ensure!(output.status.code() == Some(2) && said.contains(message), "{said}");
         ensure!(!said.contains("kafka 127.0.0.1"), "it started all the same: {said}");
     }
+    Ok(())
+}
+
+/// Such an order used to start a saga that waited for its deadline, as no step could read it.
+fn json_that_does_not_fit_its_schema_starts_no_saga() -> Result<()> {
+    let line = |id: &str, content_type: &str, name: &str, value: Value| {
+        let headers = json!({"ce_specversion": "1.0", "ce_id": id, "ce_source": "/test", "ce_type": "OrderPlaced",
+            "ce_correlationid": id, "content-type": content_type});
+        json!({"topic": "orders", "key": id, "headers": headers, name: value}).to_string()
+    };
+    let order =
+        json!({"order_id": "whole", "customer_id": "c", "lines": [], "amount_cents": 1, "currency": "EUR"});
+    let whole = line("whole", "application/avro", "value", order);
+    // {"order_id":"half"}
+    let half = line("half", "application/json", "value_base64", json!("eyJvcmRlcl9pZCI6ImhhbGYifQ=="));
+    let file = run_dir()?.join("json.jsonl");
+    std::fs::write(&file, format!("{whole}\n{half}\n"))?;
+    let said = last_line(&ended(job("order", &file, &[])?.output()?)?)?;
+    let expected = "accepted=2 effect_once=1 dlt=1 lost=0 ";
+    ensure!(said.starts_with(expected) && said.contains("| sagas=1 completed=1 "), "{said}");
     Ok(())
 }
 

@@ -33,6 +33,11 @@ fn main() -> ExitCode {
 
 /// Whether all went well; what did not is already printed.
 fn run(args: &[String]) -> Result<bool> {
+    if args.iter().take_while(|arg| *arg != "--").any(|arg| ["--help", "-h", "help"].contains(&arg.as_str()))
+    {
+        println!("{USAGE}");
+        return Ok(true);
+    }
     let root = enter_root()?;
     match args.split_first() {
         Some((task, rest)) if task == "test" => Ok(test::run(&root, &wanted(rest)?)),

@@ -27,9 +27,15 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Turns events into facts.
 pub struct Ingest {
     spec: Arc<CoordinatorSpec>,
-    decoders: BTreeMap<String, Decoder>,
+    readers: BTreeMap<String, Reader>,
     tokio: tokio::runtime::Handle,
     out: Vec<OutRecord>,
+}
+
+/// How values of an event with a schema are read.
+struct Reader {
+    codec: Arc<Codec>,
+    decoder: Decoder,
 }
 
 impl Ingest {
@@ -39,15 +45,17 @@ impl Ingest {
         schemas: &Schemas,
         tokio: tokio::runtime::Handle,
     ) -> Result<Self, Error> {
-        let mut decoders = BTreeMap::new();
+        let mut readers = BTreeMap::new();
         for foreign in spec.foreign.values().flatten() {
             if let Some(text) = &foreign.schema {
                 let codec = Codec::parse(text)
                     .map_err(|e| Error::Setting(format!("schema of event {}: {e}", foreign.event)))?;
-                decoders.insert(foreign.event.clone(), schemas.decoder_as(Arc::new(codec)));
+                let codec = Arc::new(codec);
+                let decoder = schemas.decoder_as(Arc::clone(&codec));
+                readers.insert(foreign.event.clone(), Reader { codec, decoder });
             }
         }
-        Ok(Self { spec, decoders, tokio, out: Vec::new() })
+        Ok(Self { spec, readers, tokio, out: Vec::new() })
     }
 
     fn event(&mut self, record: &Record) -> Result<(), Error> {
@@ -129,9 +137,9 @@ impl Ingest {
         value: &[u8],
     ) -> Result<Option<String>, Error> {
         let json = envelope.content_type.as_deref().is_some_and(|media| media.contains("json"));
-        let decoder = match self.decoders.get(&foreign.event) {
-            Some(decoder) if !json => decoder,
-            _ => return Ok(serde_json::from_slice::<serde_json::Value>(value).err().map(|e| e.to_string())),
+        let decoder = match self.readers.get(&foreign.event) {
+            Some(Reader { decoder, .. }) if !json => decoder,
+            reader => return Ok(wrong_json(reader.map(|reader| &*reader.codec), value)),
         };
         let named =
             record.headers.iter().rev().find(|(name, _)| name == quadrille_schema::wire::VALUE_HEADER);
@@ -224,5 +232,15 @@ fn correlation(record: &Record, foreign: &Foreign, envelope: &Envelope) -> Resul
         Some(Ok(key)) if !key.is_empty() => Ok(key.to_owned()),
         Some(Err(_)) => Err((Reason::Undecodable, "the key is the correlation ID and not UTF-8".to_owned())),
         _ => Err((Reason::NoKey, "there is neither a ce_correlationid header nor a key".to_owned())),
+    }
+}
+
+/// What is wrong with JSON that has to fit the schema, if there is one. Steps ask the same before they call a handler: what
+/// none of them can read must start nothing.
+fn wrong_json(schema: Option<&Codec>, value: &[u8]) -> Option<String> {
+    match (serde_json::from_slice::<serde_json::Value>(value), schema) {
+        (Err(error), _) => Some(error.to_string()),
+        (Ok(json), Some(schema)) => schema.encode_json(&json).err().map(|error| error.to_string()),
+        (Ok(_), None) => None,
     }
 }

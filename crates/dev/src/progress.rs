@@ -21,7 +21,7 @@ impl Progress {
     /// Begins to show a run of `total` inputs.
     pub fn new(total: usize) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
-            let style = ProgressStyle::with_template("{bar:40} {pos}/{len} {elapsed}  {msg}")
+            let style = ProgressStyle::with_template("{bar:40} {pos}/{len} {elapsed}\n{msg}")
                 .expect("the template is well formed");
             ProgressBar::new(total as u64).with_style(style)
         });

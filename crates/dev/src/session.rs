@@ -174,6 +174,7 @@ impl Session {
         crate::say!("published {sent} records from {}", file.display());
         self.wait(&watcher, awaited(&self.job.mesh, &lines), within).await?;
         drop(watcher);
+        crate::say!("stopping the mesh, then auditing");
         let counters = self.counters().await;
         let config = quadrille_audit::run::Config {
             kafka,

@@ -18,7 +18,7 @@ use commands::Command;
 
 /// Event-driven business flows on Kafka, as a topology file says.
 #[derive(Debug, Parser)]
-#[command(name = "quadrille", version, about, propagate_version = true)]
+#[command(name = "quadrille", version, propagate_version = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

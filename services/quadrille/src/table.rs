@@ -4,6 +4,9 @@
 use comfy_table::presets;
 use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, Table};
 
+/// Ends a style on a terminal.
+const RESET: &str = "\x1b[0m";
+
 /// An empty table. A heading that begins with `#` is of a column of numbers.
 pub(crate) fn new(headings: &[&str]) -> Table {
     let mut table = Table::new();
@@ -29,7 +32,11 @@ pub(crate) fn wrapped(headings: &[&str]) -> Table {
 /// The table as text, without blanks at the ends of lines.
 pub(crate) fn text(table: &Table) -> String {
     table.lines().fold(String::new(), |mut text, line| {
-        text.push_str(line.trim_end());
+        // A heading's style ends after its blanks.
+        match line.strip_suffix(RESET) {
+            Some(styled) => text.extend([styled.trim_end(), RESET]),
+            None => text.push_str(line.trim_end()),
+        }
         text.push('\n');
         text
     })

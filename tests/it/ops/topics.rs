@@ -117,7 +117,7 @@ fn whatever_wrote_a_value_tail_shows_what_it_says(cluster: &Cluster) -> Result<(
     ensure!(without.out.contains("--schema-registry tells what it says"), "{without:#?}");
     ensure!(without.out.contains("  kafka_dlt-original-offset: 17\n"), "{without:#?}");
     let listed = run(cluster, &["topics", "list", "--json"])?.ended(0)?.objects()?;
-    let ours = json!({"topic": topic, "partitions": 1, "records": 5});
+    let ours = json!({"topic": topic, "partitions": 1, "offsets": 5});
     ensure!(listed.contains(&ours), "{listed:?}");
     ensure!(!listed.iter().any(|topic| topic["topic"].as_str().is_some_and(|name| name.starts_with('_'))));
     Ok(())

@@ -117,7 +117,8 @@ fn print(mesh: &Mesh, report: &Report, subjects: &Subjects) -> anyhow::Result<()
     let mut table = table::new(&["WHAT", "NAME", "", ""]);
     let word = |is_new| if is_new { "created" } else { "was there" };
     for topic in lower::topics(mesh) {
-        let partitions = format!("{} partitions", topic.partitions);
+        let plural = if topic.partitions == 1 { "" } else { "s" };
+        let partitions = format!("{} partition{plural}", topic.partitions);
         let is_new = created.contains(topic.name.as_str());
         table.add_row(["topic", &topic.name, word(is_new), &partitions]);
     }

@@ -151,7 +151,13 @@ impl Dev {
 
     async fn servers(&self, folder: &std::path::Path) -> Result<Servers, quadrille_dev::Error> {
         match (&self.bootstrap_servers, &self.schema_registry) {
-            (Some(bootstrap), Some(registry)) => Ok(Servers::of(bootstrap.clone(), registry.clone())),
+            (Some(bootstrap), Some(registry)) => {
+                // A variable that was set in this terminal long ago is easily forgotten.
+                crate::terminal::say!(
+                    "on the Kafka that --bootstrap-servers or QUADRILLE_BOOTSTRAP_SERVERS names: {bootstrap}"
+                );
+                Ok(Servers::of(bootstrap.clone(), registry.clone()))
+            }
             _ => {
                 let flush = match self.flush {
                     Flush::Commit => quadrille_broker::Flush::Commit,
@@ -176,6 +182,12 @@ impl Dev {
 
     fn expectations(&self) -> Result<Expectations, quadrille_dev::Error> {
         let file = self.expect.clone().unwrap_or_else(|| self.file.with_extension("expect.yaml"));
+        if !file.exists() {
+            let file = file.display();
+            let why =
+                "it tells the audit what each outcome demands, as order.expect.yaml does for order.yaml";
+            return Err(format!("there is no {file}: {why}; without --publish nothing is audited").into());
+        }
         let expectations = Expectations::load(&file)?;
         Ok(match &self.copy.prefix {
             Some(prefix) => expectations.prefixed(prefix.name()),
@@ -192,7 +204,11 @@ async fn interrupted() -> anyhow::Result<ExitCode> {
 
 /// Stays until a signal comes, or a part ends that should not.
 async fn stay(mut session: Session) -> Result<ExitCode, quadrille_dev::Error> {
-    crate::terminal::say!("running {}; Ctrl-C ends it", session.topology().display());
+    let (kafka, registry) = session.addresses();
+    crate::terminal::say!(
+        "running {}; Ctrl-C ends it\nto look in: export QUADRILLE_BOOTSTRAP_SERVERS={kafka} QUADRILLE_SCHEMA_REGISTRY={registry}",
+        session.topology().display()
+    );
     let mut signals = Signals::new().context("signals cannot be heard")?;
     let mut look = tokio::time::interval(Duration::from_millis(500));
     loop {

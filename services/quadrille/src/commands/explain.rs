@@ -31,14 +31,14 @@ impl Explain {
     }
 }
 
-/// Breaks a paragraph into lines of at most 90 characters.
+/// Breaks a paragraph into lines of at most 80 characters.
 fn wrapped(text: &str) -> String {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
         let line = lines.last_mut().expect("there is always a last line");
         match line.is_empty() {
             true => line.push_str(word),
-            false if line.chars().count() + 1 + word.chars().count() <= 90 => {
+            false if line.chars().count() + 1 + word.chars().count() <= 80 => {
                 line.push(' ');
                 line.push_str(word);
             }

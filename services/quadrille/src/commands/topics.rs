@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Topics {
-    /// Topics with their partitions and records
+    /// Topics with their partitions and offsets: records, and the marks that transactions leave
     List(list::List),
     /// The last records of a topic, decoded
     Tail(tail::Tail),

@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use comfy_table::ColumnConstraint;
 use quadrille_host::PrefixOption;
 use quadrille_ops::avro::Registry;
 use quadrille_ops::own;
@@ -143,6 +144,10 @@ fn text(sagas: &Sagas, told: &Told, style: Style, avro: &mut Registry) -> String
     }
     if !told.history.is_empty() {
         let mut table = table::wrapped(&["TIME", "WHAT CAME", "WHAT IT CHANGED", "RECORD"]);
+        // A time in two lines cannot be read.
+        if let Some(time) = table.column_mut(0) {
+            time.set_constraint(ColumnConstraint::ContentWidth);
+        }
         for moment in &told.history {
             let source = moment.source.as_deref().unwrap_or_default();
             let changes = moment.changes.join("\n");

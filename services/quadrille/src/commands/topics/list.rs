@@ -32,25 +32,25 @@ impl List {
             .iter()
             .flat_map(|(name, count)| (0..*count as i32).map(move |number| Partition::new(name, number)))
             .collect();
-        let (mut records, mut led) = (BTreeMap::<String, i64>::new(), BTreeMap::<String, u32>::new());
+        let (mut offsets, mut led) = (BTreeMap::<String, i64>::new(), BTreeMap::<String, u32>::new());
         for (partition, ends) in inspector.ends(&partitions)? {
-            *records.entry(partition.topic.clone()).or_default() += ends.high - ends.low;
+            *offsets.entry(partition.topic.clone()).or_default() += ends.high - ends.low;
             *led.entry(partition.topic).or_default() += 1;
         }
         // A partition without a leader cannot say what it holds.
         let known = |name: &String, count: u32| led.get(name) == Some(&count);
-        let records = |name: &String, count| known(name, count).then(|| records[name]);
+        let offsets = |name: &String, count| known(name, count).then(|| offsets[name]);
         if self.json {
             for (name, count) in &topics {
-                let records = records(name, *count);
-                terminal::print_json(&json!({"topic": name, "partitions": count, "records": records}))?;
+                let offsets = offsets(name, *count);
+                terminal::print_json(&json!({"topic": name, "partitions": count, "offsets": offsets}))?;
             }
             return Ok(ExitCode::SUCCESS);
         }
-        let mut table = table::new(&["TOPIC", "#PARTITIONS", "#RECORDS"]);
+        let mut table = table::new(&["TOPIC", "#PARTITIONS", "#OFFSETS"]);
         for (name, count) in &topics {
-            let records = records(name, *count).map_or_else(|| "unknown".to_owned(), words::grouped);
-            table.add_row([name.clone(), count.to_string(), records]);
+            let offsets = offsets(name, *count).map_or_else(|| "unknown".to_owned(), words::grouped);
+            table.add_row([name.clone(), count.to_string(), offsets]);
         }
         terminal::print(&table::text(&table))?;
         Ok(ExitCode::SUCCESS)
