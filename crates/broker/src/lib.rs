@@ -33,6 +33,8 @@
 //!
 //! - Readers see a record only when it is as durable as the level says (high watermark); a transaction's end counts for readers
 //!   only when its marker is (last stable offset).
+//! - What a power cut leaves is tested with a model of the device that keeps only what was flushed, at moments spread over a load;
+//!   a flush left out is noticed there.
 //! - The decision of a transaction is in the journal before any of its markers. What a crash leaves undone is finished at start.
 //! - A torn tail, never acknowledged, is cut with a warning. Damage in acknowledged data is [`Error::Corrupt`]: nothing is changed
 //!   and nothing is skipped. Journal frames, checkpoints, indexes and batches carry CRC-32C; what is read from segments is verified.
@@ -78,6 +80,7 @@ mod api;
 mod broker;
 mod clock;
 mod config;
+mod disk;
 mod error;
 mod failpoint;
 mod group;
@@ -89,4 +92,6 @@ mod txn;
 
 pub use broker::{Broker, Stats};
 pub use config::{Config, Flush};
+#[cfg(feature = "power-cut")]
+pub use disk::trace;
 pub use error::{Error, Result};

@@ -1,12 +1,11 @@
 //! Checkpoints: the whole state in one file, so that older journals can go.
 
-use std::fs::{self, File};
-use std::io::Write;
 use std::path::PathBuf;
 
 use super::change::Change;
 use super::files;
 use super::frame::{self, Kind};
+use crate::disk::{self, DiskFile};
 use crate::error::{Error, Result};
 use crate::failpoint;
 use crate::log::segment::{self, DirtySegment};
@@ -35,10 +34,10 @@ impl Checkpoint {
         segment::flush(&self.dirty)?;
         let path = files::checkpoint(&self.folder, self.number);
         let draft = path.with_extension("draft");
-        let mut file = File::create(&draft).map_err(Error::file(&draft))?;
-        file.write_all(&self.encode()).and_then(|()| file.sync_all()).map_err(Error::file(&draft))?;
+        let file = DiskFile::create(&draft).map_err(Error::file(&draft))?;
+        file.write_all_at(&self.encode(), 0).and_then(|()| file.flush()).map_err(Error::file(&draft))?;
         failpoint::reach(failpoint::CHECKPOINT_BEFORE_RENAME);
-        fs::rename(&draft, &path).map_err(Error::file(&path))?;
+        disk::rename(&draft, &path).map_err(Error::file(&path))?;
         files::flush_folder(&self.folder)?;
         failpoint::reach(failpoint::CHECKPOINT_BEFORE_REMOVAL);
         files::remove_below(&self.folder, self.number)?;
@@ -67,7 +66,7 @@ pub(crate) fn encode(change: &Change) -> Vec<u8> {
 }
 
 fn remove(path: &std::path::Path) {
-    let result = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    let result = if path.is_dir() { disk::remove_folder(path) } else { disk::remove_file(path) };
     match result {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
             tracing::warn!(path = %path.display(), error = %e, "superfluous file could not be removed");

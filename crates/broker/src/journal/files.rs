@@ -1,8 +1,9 @@
 //! Names of the journal's files.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::disk;
 use crate::error::{Error, Result};
 
 /// The folder of journals and checkpoints.
@@ -41,12 +42,12 @@ pub(crate) fn remove_below(folder: &Path, number: u64) -> Result<()> {
     let old_journals = journals.into_iter().filter(|n| *n < number).map(|n| journal(folder, n));
     let old_checkpoints = checkpoints.into_iter().filter(|n| *n < number).map(|n| checkpoint(folder, n));
     for path in old_checkpoints.chain(old_journals) {
-        fs::remove_file(&path).map_err(Error::file(&path))?;
+        disk::remove_file(&path).map_err(Error::file(&path))?;
     }
     Ok(())
 }
 
 /// Makes the creation or renaming of files in `folder` durable.
 pub(crate) fn flush_folder(folder: &Path) -> Result<()> {
-    File::open(folder).and_then(|f| f.sync_all()).map_err(Error::file(folder))
+    disk::flush_folder(folder).map_err(Error::file(folder))
 }

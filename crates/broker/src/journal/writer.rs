@@ -1,12 +1,10 @@
 //! The open journal: frames gathered in memory, then written and flushed.
 
-use std::fs::{self, File, OpenOptions};
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use super::files;
 use super::frame::{self, FILE_HEADER, Kind};
+use crate::disk::DiskFile;
 use crate::error::{Error, Result};
 
 /// Where frames go.
@@ -15,7 +13,7 @@ pub(crate) struct Journal {
     folder: PathBuf,
     /// Number of the open file.
     number: u64,
-    file: Arc<File>,
+    file: DiskFile,
     /// Position of the file's first frame.
     first: u64,
     /// Frames not handed to the system yet.
@@ -29,7 +27,7 @@ pub(crate) struct Journal {
 /// Frames on their way to the file.
 #[derive(Debug)]
 pub(crate) struct Piece {
-    file: Arc<File>,
+    file: DiskFile,
     at: u64,
     bytes: Vec<u8>,
     /// Position behind the piece.
@@ -40,7 +38,7 @@ impl Piece {
     /// Writes the piece, and flushes it to the device if asked to.
     pub(crate) fn write(&self, flush: bool) -> std::io::Result<()> {
         self.file.write_all_at(&self.bytes, self.at)?;
-        if flush { self.file.sync_data() } else { Ok(()) }
+        if flush { self.file.flush() } else { Ok(()) }
     }
 
     /// The buffer, for use again.
@@ -54,9 +52,9 @@ impl Journal {
     /// Begins journal `number`, whose first frame is at `first`.
     pub(crate) fn create(folder: &Path, number: u64, first: u64) -> Result<Self> {
         let path = files::journal(folder, number);
-        fs::write(&path, frame::file_header(first)).map_err(Error::file(&path))?;
-        let file = OpenOptions::new().write(true).open(&path).map_err(Error::file(&path))?;
-        file.sync_all().map_err(Error::file(&path))?;
+        let file = DiskFile::create(&path).map_err(Error::file(&path))?;
+        let header = frame::file_header(first);
+        file.write_all_at(&header, 0).and_then(|()| file.flush()).map_err(Error::file(&path))?;
         files::flush_folder(folder)?;
         Ok(Self::at(folder, number, file, first, first))
     }
@@ -64,14 +62,14 @@ impl Journal {
     /// Goes on with journal `number` behind its last valid frame; what lies behind that is cut.
     pub(crate) fn reopen(folder: &Path, number: u64, end: u64, length: u64) -> Result<Self> {
         let path = files::journal(folder, number);
-        let file = OpenOptions::new().write(true).open(&path).map_err(Error::file(&path))?;
-        file.set_len(length).and_then(|()| file.sync_all()).map_err(Error::file(&path))?;
+        let file = DiskFile::open(&path).map_err(Error::file(&path))?;
+        file.set_len(length).and_then(|()| file.flush()).map_err(Error::file(&path))?;
         let first = end - (length - FILE_HEADER as u64);
         Ok(Self::at(folder, number, file, first, end))
     }
 
-    fn at(folder: &Path, number: u64, file: File, first: u64, end: u64) -> Self {
-        let (file, folder) = (Arc::new(file), folder.to_path_buf());
+    fn at(folder: &Path, number: u64, file: DiskFile, first: u64, end: u64) -> Self {
+        let folder = folder.to_path_buf();
         Journal { folder, number, file, first, gathered: Vec::new(), written: end, durable: end }
     }
 
@@ -108,7 +106,7 @@ impl Journal {
         let bytes = std::mem::replace(&mut self.gathered, spare);
         let at = FILE_HEADER as u64 + (self.written - self.first);
         self.written += bytes.len() as u64;
-        Piece { file: Arc::clone(&self.file), at, bytes, until: self.written }
+        Piece { file: self.file.clone(), at, bytes, until: self.written }
     }
 
     /// Notes that everything below `position` has reached the flush level.
@@ -130,6 +128,8 @@ impl Journal {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::super::reader::read_journal;
     use super::*;
 

@@ -1,7 +1,7 @@
 //! One segment file: batches end to end, named by the offset of the first, with a sparse index beside it.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,7 @@ use minicbor::{Decode, Encode};
 use super::batch::{BatchHeader, HEADER};
 use super::cleaner::Old;
 use super::index::{Entry, Index};
+use crate::disk::{self, DiskFile};
 use crate::error::{Error, Result};
 use crate::journal::files::flush_folder;
 
@@ -52,8 +53,7 @@ const FOLDERS: usize = 4;
 pub(crate) struct Segment {
     pub(crate) base_offset: i64,
     generation: u32,
-    path: PathBuf,
-    file: Arc<File>,
+    file: DiskFile,
     length: u64,
     /// Timestamp of its first batch.
     first_ms: Option<i64>,
@@ -77,15 +77,13 @@ impl Segment {
 
     /// Creates an empty segment; one that a crash left behind is emptied.
     pub(crate) fn create(folder: &Path, base_offset: i64, generation: u32) -> Result<Self> {
-        fs::create_dir_all(folder).map_err(Error::file(folder))?;
+        disk::create_folder(folder).map_err(Error::file(folder))?;
         let path = Self::path(folder, base_offset, generation);
-        let options = OpenOptions::new().read(true).write(true).create(true).truncate(true).clone();
-        let file = Arc::new(options.open(&path).map_err(Error::file(&path))?);
-        let _ = fs::remove_file(index_path(&path)); // of a segment that a crash left behind
+        let file = DiskFile::create(&path).map_err(Error::file(&path))?;
+        let _ = disk::remove_file(&index_path(&path)); // of a segment that a crash left behind
         Ok(Segment {
             base_offset,
             generation,
-            path,
             file,
             length: 0,
             first_ms: None,
@@ -100,8 +98,8 @@ impl Segment {
     /// Opens a segment as the checkpoint knew it: what was written later is cut (the journal brings it again).
     pub(crate) fn open(folder: &Path, image: SegmentImage) -> Result<Self> {
         let path = Self::path(folder, image.base_offset, image.generation());
-        let file = OpenOptions::new().read(true).write(true).open(&path).map_err(Error::file(&path))?;
-        let length = file.metadata().map_err(Error::file(&path))?.len();
+        let file = DiskFile::open(&path).map_err(Error::file(&path))?;
+        let length = file.len().map_err(Error::file(&path))?;
         if length < image.length {
             let reason = format!("the file ends here, the checkpoint knows {} bytes", image.length);
             return Err(Error::corrupt(&path, length, reason));
@@ -109,13 +107,12 @@ impl Segment {
         if length > image.length {
             file.set_len(image.length).map_err(Error::file(&path))?;
         }
-        let (index, last_offset) = load_index(&path, &file, image.length)?;
-        let first = (image.length > 0).then(|| header_at(&path, &file, 0)).transpose()?;
+        let (index, last_offset) = load_index(&path, &file.reader(), image.length)?;
+        let first = (image.length > 0).then(|| header_at(&path, &file.reader(), 0)).transpose()?;
         Ok(Segment {
             base_offset: image.base_offset,
             generation: image.generation(),
-            path,
-            file: Arc::new(file),
+            file,
             length: image.length,
             first_ms: first.map(|header| header.max_timestamp),
             max_ms: image.max_ms,
@@ -168,7 +165,7 @@ impl Segment {
     }
 
     pub(crate) fn file(&self) -> Arc<File> {
-        Arc::clone(&self.file)
+        self.file.reader()
     }
 
     pub(crate) fn position_of(&self, offset: i64) -> u64 {
@@ -202,8 +199,7 @@ impl Segment {
     /// The file and its index to be flushed by a checkpoint, if anything was written since the last one.
     pub(crate) fn take_dirty(&mut self) -> Option<DirtySegment> {
         std::mem::take(&mut self.dirty).then(|| DirtySegment {
-            path: self.path.clone(),
-            file: self.file(),
+            file: self.file.clone(),
             index: self.index.encode(),
             new: std::mem::take(&mut self.new),
         })
@@ -211,7 +207,7 @@ impl Segment {
 
     /// The files of this segment, for removal.
     pub(crate) fn paths(&self) -> [PathBuf; 2] {
-        [self.path.clone(), index_path(&self.path)]
+        [self.file.path().to_path_buf(), index_path(self.file.path())]
     }
 
     /// The files of the segment of an image.
@@ -222,15 +218,14 @@ impl Segment {
 
     /// The segment as compaction needs it.
     pub(crate) fn to_clean(&self) -> Old {
-        Old { image: self.image(), path: self.path.clone(), file: self.file() }
+        Old { image: self.image(), path: self.file.path().to_path_buf(), file: self.file() }
     }
 }
 
 /// A segment with bytes that a checkpoint has to bring to the device.
 #[derive(Debug)]
 pub(crate) struct DirtySegment {
-    path: PathBuf,
-    file: Arc<File>,
+    file: DiskFile,
     index: Vec<u8>,
     new: bool,
 }
@@ -238,9 +233,10 @@ pub(crate) struct DirtySegment {
 impl DirtySegment {
     /// Flushes the file; the index only saves time at start and is rebuilt when damaged, so it is not flushed.
     fn flush(&self) -> Result<()> {
-        self.file.sync_data().map_err(Error::file(&self.path))?;
-        let index = index_path(&self.path);
-        fs::write(&index, &self.index).map_err(Error::file(&index))
+        let path = self.file.path();
+        self.file.flush().map_err(Error::file(path))?;
+        let index = index_path(path);
+        disk::write(&index, &self.index).map_err(Error::file(&index))
     }
 }
 
@@ -248,7 +244,8 @@ impl DirtySegment {
 pub(crate) fn flush(segments: &[DirtySegment]) -> Result<()> {
     segments.iter().try_for_each(DirtySegment::flush)?;
     let new = segments.iter().filter(|s| s.new);
-    let folders: BTreeSet<&Path> = new.flat_map(|s| s.path.ancestors().skip(1).take(FOLDERS)).collect();
+    let folders: BTreeSet<&Path> =
+        new.flat_map(|s| s.file.path().ancestors().skip(1).take(FOLDERS)).collect();
     folders.into_iter().try_for_each(flush_folder)
 }
 
@@ -305,7 +302,7 @@ mod tests {
         drop(segment);
         let segment = Segment::open(folder.path(), image).unwrap();
         assert_eq!(segment.image(), image);
-        assert_eq!(segment.file.metadata().unwrap().len(), image.length);
+        assert_eq!(segment.file.len().unwrap(), image.length);
     }
 
     #[test]
@@ -314,7 +311,7 @@ mod tests {
         let mut segment = Segment::create(folder.path(), 0, 0).unwrap();
         fill(&mut segment, 0, 100);
         flush(&[segment.take_dirty().unwrap()]).unwrap();
-        let (image, index, path) = (segment.image(), segment.index.clone(), index_path(&segment.path));
+        let (image, index, path) = (segment.image(), segment.index.clone(), index_path(segment.file.path()));
         for damage in [b"".as_slice(), b"nonsense"] {
             fs::write(&path, damage).unwrap();
             assert_eq!(Segment::open(folder.path(), image).unwrap().index, index);

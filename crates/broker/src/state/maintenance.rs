@@ -112,7 +112,7 @@ pub(crate) fn remove_unknown(files: Vec<PathBuf>, doomed: &[PathBuf]) {
 }
 
 fn remove(path: &Path) {
-    if let Err(error) = std::fs::remove_file(path)
+    if let Err(error) = crate::disk::remove_file(path)
         && error.kind() != std::io::ErrorKind::NotFound
     {
         tracing::warn!(path = %path.display(), %error, "superfluous file could not be removed");

@@ -12,6 +12,7 @@ use super::Core;
 use super::maintenance::remove_unknown;
 use super::tables::{Limits, Tables};
 use crate::config::Config;
+use crate::disk;
 use crate::error::{Error, Result};
 use crate::journal::change::Change;
 use crate::journal::frame::{FILE_HEADER, Frame, Kind};
@@ -23,7 +24,11 @@ use crate::log::batch::{self, BatchHeader};
 /// Opens the state in `config.data`, which must be locked by the caller.
 pub(crate) fn open(config: &Arc<Config>, now_ms: i64) -> Result<Core> {
     let folder = files::folder(&config.data);
-    fs::create_dir_all(&folder).map_err(Error::file(&folder))?;
+    disk::create_folder(&folder).map_err(Error::file(&folder))?;
+    for named in config.data.ancestors().take(2) {
+        let named = if named.as_os_str().is_empty() { Path::new(".") } else { named };
+        files::flush_folder(named)?; // names of the journals' folder and of the data folder
+    }
     let limits = Limits {
         tail_bytes: config.tail_bytes,
         max_segment_bytes: config.max_segment_bytes,
@@ -149,7 +154,7 @@ fn remove_unknown_topics(tables: &Tables) -> Result<()> {
     for entry in entries.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         if !known.contains(&name) && !doomed.contains(&entry.path()) {
-            fs::remove_dir_all(entry.path()).map_err(Error::file(&entry.path()))?;
+            disk::remove_folder(&entry.path()).map_err(Error::file(&entry.path()))?;
         }
     }
     Ok(())
