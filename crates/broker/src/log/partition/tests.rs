@@ -261,7 +261,14 @@ fn what_is_open_young_or_not_in_a_checkpoint_is_not_compacted() {
     put(&mut log, (-1, -1, -1), 1, &[&[1; 4_000]], false);
     put(&mut log, (-1, -1, -1), 1, &[&[1; 4_000]], false);
     log.spill(up_to(RULES.segment_bytes)).unwrap();
+    let Cleanable::Now(job) = log.cleanable(&RULES, 5_000) else { panic!("the others do not wait for it") };
+    assert!(job.segments.iter().all(|old| old.image.base_offset < 300), "what the checkpoint does not know");
+    log.take(&job.run().unwrap()).unwrap();
+    put(&mut log, (-1, -1, -1), 1, &[&[1; 4_000]], false);
+    log.spill(up_to(RULES.segment_bytes)).unwrap();
     assert!(matches!(log.cleanable(&RULES, 5_000), Cleanable::AfterCheckpoint));
+    log.take_dirty();
+    assert!(matches!(log.cleanable(&RULES, 5_000), Cleanable::Now(_)));
 }
 
 #[test]
