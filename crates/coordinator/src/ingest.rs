@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use quadrille_events::{by_schema, is_json};
 use quadrille_kafka::{Error, Partition};
 use quadrille_runtime::processor::{Output, Processor};
 use quadrille_schema::{Codec, Decoder, Schemas};
@@ -24,18 +25,18 @@ use crate::spec::{CoordinatorSpec, Foreign};
 /// How long a registry may be away before the member gives its partitions up and begins again.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// Reads the values of an event that has a schema.
+struct Reader {
+    codec: Arc<Codec>,
+    decoder: Decoder,
+}
+
 /// Turns events into facts.
 pub struct Ingest {
     spec: Arc<CoordinatorSpec>,
     readers: BTreeMap<String, Reader>,
     tokio: tokio::runtime::Handle,
     out: Vec<OutRecord>,
-}
-
-/// How values of an event with a schema are read.
-struct Reader {
-    codec: Arc<Codec>,
-    decoder: Decoder,
 }
 
 impl Ingest {
@@ -97,7 +98,7 @@ impl Ingest {
                 format!("{event} has {bytes} bytes, more than the {limit} that a later command can carry");
             return self.dead(record, Reason::Oversized, message);
         }
-        if let Some(message) = self.unreadable(record, foreign, envelope, value)? {
+        if let Some(message) = self.unreadable(foreign, envelope, value)? {
             return self.dead(record, Reason::Undecodable, message);
         }
         let content_type = envelope.content_type.clone();
@@ -128,26 +129,24 @@ impl Ingest {
         Ok(())
     }
 
-    /// What is wrong with the value, if anything. While the registry is away nothing is known, so it waits.
+    /// What is wrong with the value, if anything. A step that cannot read a start event leaves no answer to its saga, so
+    /// whatever begins one here must be what the steps can read: they have the value and its content type, no more.
+    /// While the registry is away nothing is known, so it waits.
     fn unreadable(
         &self,
-        record: &Record,
         foreign: &Foreign,
         envelope: &Envelope,
         value: &[u8],
     ) -> Result<Option<String>, Error> {
-        let json = envelope.content_type.as_deref().is_some_and(|media| media.contains("json"));
+        let json = envelope.content_type.as_deref().is_some_and(is_json);
         let decoder = match self.readers.get(&foreign.event) {
-            Some(Reader { decoder, .. }) if !json => decoder,
-            reader => return Ok(wrong_json(reader.map(|reader| &*reader.codec), value)),
+            Some(reader) if !json => &reader.decoder,
+            reader => return Ok(not_json(value, reader.map(|reader| &*reader.codec))),
         };
-        let named =
-            record.headers.iter().rev().find(|(name, _)| name == quadrille_schema::wire::VALUE_HEADER);
-        let header = named.and_then(|(_, value)| value.as_deref());
         let began = Instant::now();
         loop {
-            let known = self.tokio.block_on(decoder.prepare(header, value));
-            let error = match known.and_then(|()| decoder.decode_json(header, value)) {
+            let known = self.tokio.block_on(decoder.prepare(None, value));
+            let error = match known.and_then(|()| decoder.decode_json(None, value)) {
                 Ok(_) => return Ok(None),
                 Err(error) => error,
             };
@@ -216,6 +215,15 @@ fn read(record: &Record) -> Result<(Envelope, Option<Vec<u8>>), String> {
     Ok((envelope, record.value.clone()))
 }
 
+/// Why `value` is no JSON, or not the JSON of its schema.
+fn not_json(value: &[u8], codec: Option<&Codec>) -> Option<String> {
+    let json = match serde_json::from_slice(value) {
+        Ok(json) => json,
+        Err(error) => return Some(format!("not JSON: {error}")),
+    };
+    codec.and_then(|codec| by_schema(codec, &json).err()).map(|error| error.to_string())
+}
+
 fn correlation(record: &Record, foreign: &Foreign, envelope: &Envelope) -> Result<String, (Reason, String)> {
     let header = envelope.correlation_id.clone().filter(|id| !id.is_empty() && !foreign.by_key);
     if let Some(id) = header {
@@ -235,12 +243,84 @@ fn correlation(record: &Record, foreign: &Foreign, envelope: &Envelope) -> Resul
     }
 }
 
-/// What is wrong with JSON that has to fit the schema, if there is one. Steps ask the same before they call a handler: what
-/// none of them can read must start nothing.
-fn wrong_json(schema: Option<&Codec>, value: &[u8]) -> Option<String> {
-    match (serde_json::from_slice::<serde_json::Value>(value), schema) {
-        (Err(error), _) => Some(error.to_string()),
-        (Ok(json), Some(schema)) => schema.encode_json(&json).err().map(|error| error.to_string()),
-        (Ok(_), None) => None,
+#[cfg(test)]
+mod tests {
+    use quadrille_schema::RegistryConfig;
+    use quadrille_types::envelope::Position;
+
+    use super::*;
+
+    const FILE: &str = "
+quadrille: 1
+mesh: m
+version: 1
+schemas: s
+defaults: { from: earliest }
+events:
+  Asked: { topic: asked, schema: asked.avsc, owner: foreign }
+  Wished: { topic: wished, schema: json, owner: foreign }
+  Noted: { topic: noted, schema: json }
+steps:
+  note: { service: notes, when: Asked, handler: { rust: note }, emits: Noted, effect: none }
+  grant: { service: notes, when: Wished, handler: { rust: grant }, emits: Noted, effect: none }
+sagas:
+  talk: { starts: Asked, completes: Noted, deadline: { after: 1m, then: undo } }
+  wish: { starts: Wished, completes: Noted, deadline: { after: 1m, then: undo } }
+";
+    const ASKED: &str =
+        r#"{"type":"record","namespace":"m","name":"Asked","fields":[{"name":"id","type":"int"}]}"#;
+
+    type Header = (&'static str, &'static [u8]);
+
+    fn record(event: &'static str, headers: &[Header], value: &[u8]) -> Record {
+        let own: [Header; 4] = [
+            ("ce_specversion", b"1.0"),
+            ("ce_id", b"1"),
+            ("ce_source", b"/test"),
+            ("ce_type", event.as_bytes()),
+        ];
+        let headers =
+            own.iter().chain(headers).map(|(name, value)| ((*name).to_owned(), Some(value.to_vec())));
+        Record {
+            position: Position { topic: event.to_lowercase(), partition: 0, offset: 0 },
+            time_ms: 0,
+            key: Some(b"k".to_vec()),
+            value: Some(value.to_vec()),
+            headers: headers.collect(),
+        }
+    }
+
+    #[test]
+    fn a_saga_begins_only_with_what_its_steps_can_read() {
+        let checked = topology(FILE);
+        let tokio = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        // Nothing here needs the registry: nobody listens there.
+        let schemas = Schemas::new(RegistryConfig::new("http://127.0.0.1:9")).unwrap();
+        let spec = Arc::new(CoordinatorSpec::of(&checked));
+        let mut ingest = Ingest::new(Arc::clone(&spec), &schemas, tokio.handle().clone()).unwrap();
+        let json: Header = ("content-type", b"application/json");
+        let framed: Header = (quadrille_schema::wire::VALUE_HEADER, b"\0\0\0\0\x01");
+        let cases: [(&str, &[Header], &[u8], bool); 9] = [
+            ("Asked", &[json], br#"{"id":1}"#, true),
+            ("Asked", &[json], br#"{"id":1,"more":2}"#, false),
+            ("Asked", &[json], b"{}", false),
+            ("Asked", &[json], br#"{"id":1e21}"#, false),
+            ("Asked", &[json], b"{", false),
+            ("Asked", &[("content-type", b"text/not-json-at-all")], br#"{"id":1}"#, false),
+            ("Asked", &[framed], b"\x02", false),
+            ("Wished", &[], b"{}", true),
+            ("Wished", &[], b"{", false),
+        ];
+        for (event, headers, value, begins) in cases {
+            ingest.process(record(event, headers, value), 0).unwrap();
+            let topics: Vec<_> = ingest.collect().records.into_iter().map(|record| record.topic).collect();
+            let expected = if begins { spec.names.facts(INGEST) } else { spec.names.dead(INGEST) };
+            assert_eq!(topics, [expected], "{event} {headers:?} {}", String::from_utf8_lossy(value));
+        }
+    }
+
+    fn topology(file: &str) -> quadrille_topology::Mesh {
+        let checked = quadrille_topology::topology(file.as_bytes(), &|_: &str| Ok(ASKED.to_owned()));
+        checked.mesh.unwrap_or_else(|| panic!("{:#?}", checked.diagnostics))
     }
 }

@@ -154,7 +154,10 @@ pub fn is_json(content_type: &str) -> bool {
 }
 
 /// JSON as the schema sees it: checked, with defaults filled in.
-fn by_schema(codec: &Codec, json: &Json) -> Result<Json, quadrille_schema::DataError> {
+///
+/// # Errors
+/// It is not what the schema says.
+pub fn by_schema(codec: &Codec, json: &Json) -> Result<Json, quadrille_schema::DataError> {
     codec.decode_json(&codec.encode_json(json)?)
 }
 

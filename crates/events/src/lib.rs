@@ -17,5 +17,5 @@ mod codecs;
 mod error;
 mod registry;
 
-pub use codecs::{AVRO, Codecs, JSON, is_json};
+pub use codecs::{AVRO, Codecs, JSON, by_schema, is_json};
 pub use error::{Error, StartError};

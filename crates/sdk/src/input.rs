@@ -5,7 +5,8 @@ use quadrille_types::fact::EventRef;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json};
 
-/// An input that is not what the step expects. It goes to the dead-letter topic as undecodable.
+/// An input that is not what the step expects. It goes to the dead-letter topic: as undecodable where it is not what its
+/// schema says, else as terminal.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InputError {
     /// The value of an event cannot be read.

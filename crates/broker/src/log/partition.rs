@@ -137,11 +137,11 @@ impl Partition {
     /// Writes the tail to the active segment. Where it would get too long, or too old for a batch, that begins a new one.
     pub(crate) fn spill(&mut self, limits: SegmentLimits) -> Result<()> {
         while let Some((first, _)) = self.tail.front() {
-            if self
-                .segments
-                .last()
-                .is_none_or(|s| s.length() >= limits.bytes || s.is_too_old_for(first, limits))
-            {
+            // In replay the tail is written at other times than before the crash, perhaps by other limits, and a compaction
+            // further on in the journal puts others in the place of the segments that were found: with all that is in them.
+            let ends =
+                |s: &Segment| s.is_found() || s.length() >= limits.bytes || s.is_too_old_for(first, limits);
+            if self.segments.last().is_none_or(ends) {
                 self.segments.push(Segment::create(&self.folder, first.base_offset, 0)?);
             }
             let Some(active) = self.segments.last_mut() else { break };

@@ -65,6 +65,8 @@ pub(crate) struct Segment {
     dirty: bool,
     /// Created since the last checkpoint.
     new: bool,
+    /// Opened, not created: as a checkpoint or a compaction knows it.
+    found: bool,
 }
 
 impl Segment {
@@ -92,6 +94,7 @@ impl Segment {
             index: Index::default(),
             dirty: true,
             new: true,
+            found: false,
         })
     }
 
@@ -120,6 +123,7 @@ impl Segment {
             index,
             dirty: false,
             new: false,
+            found: true,
         })
     }
 
@@ -135,6 +139,11 @@ impl Segment {
     /// Name of the segment within its partition.
     pub(crate) fn name(&self) -> (i64, u32) {
         (self.base_offset, self.generation)
+    }
+
+    /// Whether it was found on the disk: nothing is written behind it.
+    pub(crate) fn is_found(&self) -> bool {
+        self.found
     }
 
     /// Timestamp of its first batch, or the largest there is.

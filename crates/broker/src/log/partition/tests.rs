@@ -199,6 +199,52 @@ fn a_compaction_whose_segments_have_gone_meanwhile_is_not_taken() {
     assert!(log.files_of(&cleaned).iter().any(|path| path.exists()));
 }
 
+fn put_key(log: &mut Partition, key: &str) -> Bytes {
+    let bytes = stamped(&keyed((-1, -1, -1), 1_000, &[(key, Some("1"))], false), log.end_offset, None);
+    log.append(check(&bytes).unwrap(), bytes.clone());
+    log.raise(log.end_offset);
+    bytes
+}
+
+/// A record that began a segment, and two compactions of all that lay before it, are in the journal and in no checkpoint.
+/// In replay that record is still in memory at the first of them, and on the disk at the second, or at both.
+#[test]
+fn replay_of_compactions_keeps_what_came_before_them_and_was_not_compacted() {
+    for on_disk_at_first in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut log = with_old_versions(folder.path());
+        put_key(&mut log, "another");
+        put_key(&mut log, "yet another");
+        log.spill(up_to(RULES.segment_bytes)).unwrap();
+        log.take_dirty();
+        let checkpoint = log.image();
+        let record = put_key(&mut log, "new");
+        log.spill(up_to(1)).unwrap();
+        let seven_keys = CompactionRules { key_bytes: 7 * 53 + 1, ..RULES };
+        let compactions = [seven_keys, RULES].map(|rules| {
+            let Cleanable::Now(job) = log.cleanable(&rules, 5_000) else { panic!("nothing to compact") };
+            let cleaned = job.run().unwrap();
+            log.take(&cleaned).unwrap();
+            cleaned
+        });
+        assert_eq!(compactions.each_ref().map(|cleaned| cleaned.until), [301, 302]);
+        let expected = read_on(&log, 0);
+        assert_eq!(expected.last(), Some(&302));
+
+        let mut again = Partition::new(folder.path());
+        again.restore(checkpoint).unwrap();
+        again.append(check(&record).unwrap(), record);
+        again.raise(303);
+        for (cleaned, on_disk) in compactions.iter().zip([on_disk_at_first, true]) {
+            if on_disk {
+                again.spill(up_to(RULES.segment_bytes)).unwrap();
+            }
+            again.take(cleaned).unwrap();
+        }
+        assert_eq!(read_on(&again, 0), expected);
+    }
+}
+
 #[test]
 fn what_is_open_young_or_not_in_a_checkpoint_is_not_compacted() {
     let folder = tempfile::tempdir().unwrap();
@@ -215,7 +261,14 @@ fn what_is_open_young_or_not_in_a_checkpoint_is_not_compacted() {
     put(&mut log, (-1, -1, -1), 1, &[&[1; 4_000]], false);
     put(&mut log, (-1, -1, -1), 1, &[&[1; 4_000]], false);
     log.spill(up_to(RULES.segment_bytes)).unwrap();
+    let Cleanable::Now(job) = log.cleanable(&RULES, 5_000) else { panic!("the others do not wait for it") };
+    assert!(job.segments.iter().all(|old| old.image.base_offset < 300), "what the checkpoint does not know");
+    log.take(&job.run().unwrap()).unwrap();
+    put(&mut log, (-1, -1, -1), 1, &[&[1; 4_000]], false);
+    log.spill(up_to(RULES.segment_bytes)).unwrap();
     assert!(matches!(log.cleanable(&RULES, 5_000), Cleanable::AfterCheckpoint));
+    log.take_dirty();
+    assert!(matches!(log.cleanable(&RULES, 5_000), Cleanable::Now(_)));
 }
 
 #[test]
@@ -234,12 +287,16 @@ fn a_record_long_after_a_segments_first_one_begins_another() {
     log.roll_if_due(limits).unwrap();
     let bases = |log: &Partition| log.segments.iter().map(|s| s.base_offset).collect::<Vec<_>>();
     assert_eq!(bases(&log), [0, 3, 5]);
+    for ms in [1_400, 1_401] {
+        put(&mut log, (-1, -1, -1), ms, &[b"a"], false);
+    }
+    log.spill(limits).unwrap();
+    assert_eq!(bases(&log), [0, 3, 5, 7]);
     let mut again = Partition::new(folder.path());
     again.restore(log.image()).unwrap();
-    put(&mut again, (-1, -1, -1), 1_400, &[b"a"], false);
-    put(&mut again, (-1, -1, -1), 1_401, &[b"a"], false);
+    put(&mut again, (-1, -1, -1), 1_402, &[b"a"], false);
     again.spill(limits).unwrap();
-    assert_eq!(bases(&again), [0, 3, 5, 7]);
+    assert_eq!(bases(&again), [0, 3, 5, 7, 8], "nothing is written behind what was found");
 }
 
 #[test]

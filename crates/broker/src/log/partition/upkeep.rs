@@ -67,19 +67,16 @@ impl Partition {
             s.last_offset() < stable && (rules.min_lag_ms == 0 || lag_ms >= rules.min_lag_ms)
         };
         let old: Vec<&Segment> = self.segments[..ended].iter().take_while(old_enough).collect();
-        let uncleaned = || old.iter().filter(|s| s.last_offset() >= self.cleaned_until);
-        let dirty: u64 = uncleaned().map(|s| s.length()).sum();
-        let total: u64 = old.iter().map(|s| s.length()).sum();
-        let overdue = uncleaned().any(|s| now_ms.saturating_sub(s.max_ms()) > rules.max_lag_ms);
-        if dirty == 0 || !(overdue || dirty as f64 >= rules.min_dirty_ratio * total as f64) {
-            return Cleanable::Nothing;
+        // Under load there is always a segment that came after the checkpoint: those before it do not wait for it.
+        let known = old.iter().position(|s| s.is_dirty()).unwrap_or(old.len());
+        if !self.is_worth_while(&old[..known], rules, now_ms) {
+            let more = self.is_worth_while(&old, rules, now_ms);
+            return if more { Cleanable::AfterCheckpoint } else { Cleanable::Nothing };
         }
-        if old.iter().any(|s| s.is_dirty()) {
-            return Cleanable::AfterCheckpoint;
-        }
+        let known = &old[..known];
         Cleanable::Now(Job {
             folder: self.folder.clone(),
-            segments: old.into_iter().map(Segment::to_clean).collect(),
+            segments: known.iter().map(|s| s.to_clean()).collect(),
             cleaned_until: self.cleaned_until,
             aborted: self.stability.aborted(0, stable),
             now_ms,
@@ -87,6 +84,15 @@ impl Partition {
             segment_bytes: rules.segment_bytes,
             most_key_bytes: rules.key_bytes,
         })
+    }
+
+    /// Whether enough of these segments was not compacted yet, or some of it is overdue.
+    fn is_worth_while(&self, segments: &[&Segment], rules: &CompactionRules, now_ms: i64) -> bool {
+        let uncleaned = || segments.iter().filter(|s| s.last_offset() >= self.cleaned_until);
+        let dirty: u64 = uncleaned().map(|s| s.length()).sum();
+        let total: u64 = segments.iter().map(|s| s.length()).sum();
+        let overdue = uncleaned().any(|s| now_ms.saturating_sub(s.max_ms()) > rules.max_lag_ms);
+        dirty > 0 && (overdue || dirty as f64 >= rules.min_dirty_ratio * total as f64)
     }
 
     /// Whether the segments that were compacted are still the ones in use.
