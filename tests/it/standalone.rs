@@ -6,12 +6,18 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use quadrille_tests::folders::{program, run_dir};
 use quadrille_tests::http::Http;
 use quadrille_tests::process::Process;
 use quadrille_tests::wait::eventually;
 use quadrille_tests::{Promise, promise};
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::util::Timeout;
 
 const SOON: Duration = Duration::from_secs(20);
 const FREE: &str = "127.0.0.1:0";
@@ -22,6 +28,8 @@ pub(crate) fn promises() -> Vec<Promise> {
         promise!(alone, it_ends_in_order_on_either_signal),
         promise!(alone, one_process_at_a_time_has_a_data_folder),
         promise!(alone, what_it_cannot_serve_is_an_error_with_an_exit_code),
+        promise!(alone, one_that_cannot_write_says_so_ends_and_keeps_what_it_acknowledged)
+            .within(Duration::from_secs(180)),
     ]
 }
 
@@ -34,17 +42,36 @@ struct Started {
 
 /// Runs it through a shell that sends standard output to a file; the shell becomes the program.
 fn spawn(name: &str, listen: &str, registry: &str, data: &Path) -> Result<(Process, PathBuf)> {
+    spawn_after("", name, listen, registry, data)
+}
+
+/// The same, with commands of the shell before it.
+fn spawn_after(
+    before: &str,
+    name: &str,
+    listen: &str,
+    registry: &str,
+    data: &Path,
+) -> Result<(Process, PathBuf)> {
     let output = run_dir()?.join(format!("{name}.out"));
     let _ = fs::remove_file(&output);
     let mut command = Command::new("sh");
-    command.env_remove("RUST_LOG").args(["-c", "out=$1; shift; exec \"$@\" >\"$out\"", "sh"]);
+    command.env_remove("RUST_LOG").args([
+        "-c",
+        &format!("{before} out=$1; shift; exec \"$@\" >\"$out\""),
+        "sh",
+    ]);
     command.arg(&output).arg(program("quadrille")?);
     command.args(["broker", "--listen", listen, "--registry", registry, "--data"]).arg(data);
     Ok((Process::spawn(name, command, &run_dir()?.join(format!("{name}.log")))?, output))
 }
 
 fn start(name: &str, data: &Path) -> Result<Started> {
-    let (process, output) = spawn(name, FREE, FREE, data)?;
+    started(spawn(name, FREE, FREE, data)?)
+}
+
+/// Waits until it serves.
+fn started((process, output): (Process, PathBuf)) -> Result<Started> {
     let mut text = String::new();
     process.wait_ready(SOON, || {
         text = fs::read_to_string(&output).unwrap_or_default();
@@ -119,4 +146,50 @@ fn what_it_cannot_serve_is_an_error_with_an_exit_code() -> Result<()> {
         ensure!(!log.contains("panicked"), "{log}");
     }
     Ok(())
+}
+
+/// Files of more than 200 kB are refused, as everything is when a disk is full.
+const SMALL_FILES: &str = "ulimit -f 400; trap '' XFSZ;";
+
+fn one_that_cannot_write_says_so_ends_and_keeps_what_it_acknowledged() -> Result<()> {
+    let data = run_dir()?.join("full");
+    let full = started(spawn_after(SMALL_FILES, "full", FREE, FREE, &data)?)?;
+    let acknowledged = write_until_refused(&full.kafka)?;
+    let status = eventually(SOON, "it ends", || full.process.exit_status()?.context("it runs"))?;
+    let log = fs::read_to_string(full.process.log())?;
+    ensure!(!status.success() && log.contains("the broker cannot write, and ends"), "{status} {log}");
+    ensure!(!log.contains("panicked"), "{log}");
+    let again = start("with-room", &data)?;
+    let reader: BaseConsumer = client(&again.kafka).set("group.id", "g").create()?;
+    let (first, end) = reader.fetch_watermarks("t", 0, SOON)?;
+    ensure!(
+        acknowledged > 20 && first == 0 && end >= acknowledged,
+        "{acknowledged} acknowledged, {end} there"
+    );
+    Ok(())
+}
+
+fn client(bootstrap: &str) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", bootstrap);
+    config
+}
+
+/// Writes records until one is not acknowledged: how many were.
+fn write_until_refused(bootstrap: &str) -> Result<i64> {
+    let admin: AdminClient<DefaultClientContext> = client(bootstrap).create()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let topic = NewTopic::new("t", 1, TopicReplication::Fixed(1));
+    for created in runtime.block_on(admin.create_topics(&[topic], &AdminOptions::new()))? {
+        created.map_err(|(topic, code)| anyhow!("{topic}: {code}"))?;
+    }
+    let producer: FutureProducer = client(bootstrap).set("message.timeout.ms", "5000").create()?;
+    let value = "x".repeat(1_000);
+    for count in 0..10_000 {
+        let record = FutureRecord::<str, str>::to("t").payload(&value);
+        if runtime.block_on(producer.send(record, Timeout::Never)).is_err() {
+            return Ok(count);
+        }
+    }
+    bail!("10 MB were written, and nothing was refused")
 }

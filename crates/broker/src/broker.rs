@@ -83,6 +83,12 @@ impl Broker {
         self.address.to_string()
     }
 
+    /// Why the broker serves nobody any more, if it cannot write: the disk is full, say. Everything acknowledged is kept; whoever
+    /// started it should end it, and start again when the cause is gone.
+    pub fn failure(&self) -> Option<String> {
+        self.shared.failure()
+    }
+
     /// Counters so far.
     pub fn stats(&self) -> Stats {
         let (device_flushes, bytes_appended) = self.shared.counts();

@@ -40,6 +40,12 @@ impl Servers {
         self.embedded.is_some()
     }
 
+    /// Why the embedded broker serves nobody any more.
+    pub fn failure(&self) -> Option<String> {
+        let failure = self.embedded.as_ref()?.0.failure()?;
+        Some(format!("the embedded broker cannot write: {failure}"))
+    }
+
     /// Puts the embedded ones away.
     pub async fn stop(self) -> Result<(), Error> {
         if let Some((broker, registry)) = self.embedded {

@@ -137,7 +137,7 @@ impl Session {
 
     /// Fails if a part has ended that should not have.
     pub fn healthy(&mut self) -> Result<(), Error> {
-        match self.local.failure() {
+        match self.servers.failure().or_else(|| self.local.failure()) {
             Some(why) => Err(why.into()),
             None => self.programs.iter_mut().find_map(Running::ended).map_or(Ok(()), Err),
         }

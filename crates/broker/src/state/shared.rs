@@ -87,6 +87,11 @@ impl Shared {
         *self.reached.borrow() == u64::MAX
     }
 
+    /// Why nothing can be written any more.
+    pub(crate) fn failure(&self) -> Option<String> {
+        self.lock().failure.clone()
+    }
+
     /// Resolves when the broker is to stop.
     pub(crate) async fn stopped(&self) {
         let mut stop = self.stop.subscribe();

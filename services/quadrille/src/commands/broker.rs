@@ -13,8 +13,9 @@ use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use clap::ValueEnum;
 use quadrille_registry::Registry;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -53,7 +54,7 @@ enum Flush {
 }
 
 impl Broker {
-    /// Serves until SIGTERM or SIGINT.
+    /// Serves until SIGTERM or SIGINT, or until it cannot write.
     ///
     /// # Errors
     /// An address or the data folder can't be had, or what was written can't be put away at the end.
@@ -67,8 +68,14 @@ impl Broker {
             // Whoever has read the addresses may send a signal at once.
             let signals = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
             terminal::print(&format!("kafka {}\nregistry {}\n", broker.bootstrap(), registry.url()))?;
-            first_of(signals).await;
+            let failure = tokio::select! {
+                () = first_of(signals) => None,
+                failure = failure_of(&broker) => Some(failure),
+            };
             registry.shutdown().await;
+            if let Some(failure) = failure {
+                bail!("the broker cannot write, and ends: {failure}. What was acknowledged is kept");
+            }
             broker.shutdown().await.context("the broker did not end in order")
         })?;
         Ok(ExitCode::SUCCESS)
@@ -102,6 +109,16 @@ fn log_to_stderr() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOGGED));
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     subscriber.with_ansi(io::stderr().is_terminal()).init();
+}
+
+async fn failure_of(broker: &quadrille_broker::Broker) -> String {
+    let mut look = tokio::time::interval(Duration::from_millis(200));
+    loop {
+        look.tick().await;
+        if let Some(failure) = broker.failure() {
+            return failure;
+        }
+    }
 }
 
 async fn first_of((mut terminate, mut interrupt): (Signal, Signal)) {
