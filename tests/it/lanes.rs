@@ -275,6 +275,7 @@ impl Mesh<'_> {
                 listens_to: Some("OrderPlaced".into()),
                 partitions: PARTITIONS,
                 emits: Emits::one_of(["PaymentTaken"]),
+                gives_up: None,
                 rejects: Emits::one_of::<String>([]),
                 undo_emits: None,
                 retry: Policy { tries: 3, wait_min_ms: 5, wait_max_ms: 20 },

@@ -1,6 +1,7 @@
 //! What Quadrille promises, end to end, on every broker: one module for each promise.
 
 mod conformance;
+mod gives_up;
 mod guarantees;
 mod harness;
 mod kill;
@@ -33,6 +34,7 @@ fn promises() -> Vec<Promise> {
         harness::promises(),
         standalone::promises(),
         conformance::promises(),
+        gives_up::promises(),
         guarantees::promises(),
         linking::promises(),
         kill::promises(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use quadrille_schema::{Codec, Decoder, Encoder, wire};
 use quadrille_step::conclude::Emitted;
+use quadrille_step::spec::{Fields, Filling, GivesUp};
 use quadrille_topology::Mesh;
 use quadrille_topology::mesh::Body;
 use quadrille_types::fact::{EventRef, Payload};
@@ -126,6 +127,52 @@ impl Codecs {
         Ok(Emitted { event: event.to_owned(), content_type: Some(content_type.to_owned()), value })
     }
 
+    /// The event that follows exhausted tries of `step`, made of the trigger's `inputs` as `gives_up` says. Every schema
+    /// that they need has been fetched by [`Codecs::prepare`].
+    ///
+    /// # Errors
+    /// Those of [`Codecs::decode`] and [`Codecs::encode`].
+    pub fn give_up(
+        &self,
+        gives_up: &GivesUp,
+        inputs: &[EventRef],
+        (step, reason, attempts): (&str, &str, u32),
+    ) -> Result<Emitted, Error> {
+        let mut trigger = Vec::with_capacity(inputs.len());
+        for input in inputs {
+            trigger.push((input.event.as_str(), self.decode(input)?));
+        }
+        let mut value = serde_json::Map::new();
+        match &gives_up.fields {
+            Fields::Trigger => {
+                let fields = trigger.iter().rev().filter_map(|(_, input)| input.as_object()).flatten();
+                value.extend(fields.map(|(name, field)| (name.clone(), field.clone())));
+                let ours = [("step", step.into()), ("reason", reason.into()), ("attempts", attempts.into())];
+                value.extend(ours.map(|(name, field): (&str, Json)| (name.to_owned(), field)));
+            }
+            Fields::Named(fields) => {
+                let of = |event: &str, field: &str| {
+                    trigger
+                        .iter()
+                        .find(|(name, _)| *name == event)
+                        .and_then(|(_, input)| input.get(field).cloned())
+                };
+                let filled = |(name, filling): &(String, Filling)| {
+                    let field = match filling {
+                        Filling::Input(event) => of(event, name)?,
+                        Filling::Step => step.into(),
+                        Filling::Reason => reason.into(),
+                        Filling::Attempts => attempts.into(),
+                        Filling::Null => Json::Null,
+                    };
+                    Some((name.clone(), field))
+                };
+                value.extend(fields.iter().filter_map(filled));
+            }
+        }
+        self.encode(&gives_up.event, &Json::Object(value))
+    }
+
     pub(crate) fn find<'a>(&'a self, input: &'a EventRef) -> Result<(&'a Event, &'a Payload), Error> {
         let event = self.events.get(&input.event).ok_or_else(|| Error::UnknownEvent(input.event.clone()))?;
         let payload = input.payload.as_ref().ok_or_else(|| Error::NoValue(input.event.clone()))?;
@@ -219,6 +266,35 @@ sagas:
             let error = read(text).unwrap_err().to_string();
             assert!(error.starts_with("Asked can't be read: ") && error.contains(expect), "{error}");
         }
+    }
+
+    #[test]
+    fn an_event_after_exhausted_tries_is_made_of_the_trigger() {
+        let codecs = Codecs::offline(&mesh()).unwrap();
+        let gives_up = |event: &str, fields| GivesUp { event: event.into(), fields };
+        let said = ("note", "exhausted", 3);
+        let written = |gives_up: &GivesUp, inputs: &[EventRef]| {
+            let emitted = codecs.give_up(gives_up, inputs, said).unwrap();
+            codecs.decode(&input(&gives_up.event, emitted.content_type.as_deref(), &emitted.value)).unwrap()
+        };
+        let asked = input("Asked", Some(JSON), br#"{"id":"1","how":"loudly"}"#);
+        let noted = input("Noted", None, br#"{"id":"2","step":"x","more":[1]}"#);
+        let json = written(&gives_up("Noted", Fields::Trigger), &[asked.clone(), noted.clone()]);
+        let expected = json!({"id": "1", "how": "loudly", "raw": null, "more": [1],
+            "step": "note", "reason": "exhausted", "attempts": 3});
+        assert_eq!(json, expected);
+        let list = input("Noted", None, b"[1]");
+        let json = written(&gives_up("Noted", Fields::Trigger), &[list]);
+        assert_eq!(json, json!({"step": "note", "reason": "exhausted", "attempts": 3}));
+        let named = vec![("id".into(), Filling::Step), ("raw".into(), Filling::Null)];
+        let avro = written(&gives_up("Asked", Fields::Named(named)), std::slice::from_ref(&asked));
+        assert_eq!(avro, json!({"id": "note", "how": "politely", "raw": null}));
+        let named = vec![("id".into(), Filling::Input("Asked".into())), ("how".into(), Filling::Reason)];
+        let avro = written(&gives_up("Asked", Fields::Named(named)), &[noted, asked]);
+        assert_eq!(avro, json!({"id": "1", "how": "exhausted", "raw": null}));
+        let garbage =
+            codecs.give_up(&gives_up("Noted", Fields::Trigger), &[input("Asked", None, b"x")], said);
+        assert!(matches!(garbage, Err(Error::Undecodable { .. })), "{garbage:?}");
     }
 
     #[test]

@@ -7,6 +7,9 @@ use jiff::Timestamp;
 use quadrille_events::Codecs;
 use quadrille_runtime::handler::BoxFuture;
 use quadrille_runtime::{Call, Handler, HandlerError, Reply};
+use quadrille_step::conclude::Emitted;
+use quadrille_step::spec::GivesUp;
+use quadrille_types::dead_letter::Reason;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 
 use crate::answer::{ANSWER_BYTES_MAX, Answer, Declared};
@@ -105,6 +108,12 @@ impl Handler for HttpHandler {
 
     fn call<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Result<Reply, HandlerError>> {
         Box::pin(self.attempt(call))
+    }
+
+    fn give_up(&self, call: &Call, gives_up: &GivesUp, reason: Reason) -> Result<Emitted, HandlerError> {
+        let said = (call.step.as_str(), reason.as_str(), call.attempt);
+        let emitted = self.codecs.give_up(gives_up, &call.inputs, said);
+        emitted.map_err(|e| HandlerError::Terminal(e.to_string()))
     }
 }
 

@@ -12,7 +12,9 @@ use axum::response::{IntoResponse, Response};
 use quadrille_events::Codecs;
 use quadrille_http_handler::{ANSWER_BYTES_MAX, Client, Declared, Endpoint, HttpHandler};
 use quadrille_runtime::{Call, Handler, HandlerError, Reply};
+use quadrille_step::spec::{Fields, GivesUp};
 use quadrille_types::RunId;
+use quadrille_types::dead_letter::Reason;
 use quadrille_types::fact::{EventRef, Payload};
 use quadrille_types::ids::{Action, Trigger};
 use tokio::net::TcpListener;
@@ -310,6 +312,18 @@ async fn the_request_says_everything_about_the_call() {
     }
     assert_eq!(seen[0].1, r#"{"q":"?"}"#);
     assert_eq!(seen[1].1, r#"{"Found":1,"Noted":[2]}"#);
+}
+
+#[tokio::test]
+async fn the_event_after_exhausted_tries_is_written_without_a_call() {
+    let handler = handler("http://127.0.0.1:1/", false, declared(&["Found"]));
+    let call = call(Action::Do, vec![input("Asked", "1", r#"{"id":7,"step":"x"}"#)]);
+    let gives_up = GivesUp { event: "Lost".into(), fields: Fields::Trigger };
+    let emitted = handler.give_up(&call, &gives_up, Reason::Terminal).unwrap();
+    let value: serde_json::Value = serde_json::from_slice(&emitted.value).unwrap();
+    let expected =
+        serde_json::json!({"id": 7, "step": call.step, "reason": "terminal", "attempts": call.attempt});
+    assert_eq!((emitted.event.as_str(), value), ("Lost", expected));
 }
 
 #[tokio::test]

@@ -92,7 +92,10 @@ fn answer(outcome: &Outcome) -> (String, &[EventRef]) {
         Outcome::Succeeded { events, .. } => (format!("succeeded{}", names(events)), events),
         Outcome::Rejected { events } => (format!("rejected{}", names(events)), events),
         Outcome::Undone { events } => (format!("is undone{}", names(events)), events),
-        Outcome::Exhausted { reason, message, .. } => (format!("gave up ({reason}: {message})"), &[]),
+        Outcome::Exhausted { reason, message, event, .. } => {
+            let event = event.as_slice();
+            (format!("gave up ({reason}: {message}){}", names(event)), event)
+        }
         Outcome::UndoExhausted { reason, message } => {
             (format!("could not be undone ({reason}: {message})"), &[])
         }

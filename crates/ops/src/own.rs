@@ -147,8 +147,9 @@ fn of_result(result: &StepResult, avro: &mut dyn Avro) -> Json {
     let (word, more) = match &result.result {
         Outcome::Succeeded { events, .. } => ("succeeded", json!({"events": of_events(events, avro)})),
         Outcome::Rejected { events } => ("rejected", json!({"events": of_events(events, avro)})),
-        Outcome::Exhausted { reason, message, .. } => {
-            ("exhausted", json!({"reason": reason, "message": message}))
+        Outcome::Exhausted { reason, message, event, .. } => {
+            let events = of_events(event.as_slice(), avro);
+            ("exhausted", json!({"reason": reason, "message": message, "events": events}))
         }
         Outcome::Undone { events } => ("undone", json!({"events": of_events(events, avro)})),
         Outcome::UndoExhausted { reason, message } => {
@@ -298,8 +299,12 @@ mod tests {
             assert_eq!(json["started"]["payload"], json!({"total": 12}), "payloads are decoded too");
             assert_eq!((&json["source"], &json["flow"]), (&json!("orders/2/40"), &json!("order")));
         }
-        let exhausted =
-            Outcome::Exhausted { reason: Reason::NoKey, message: "no key".into(), inputs: vec![] };
+        let exhausted = Outcome::Exhausted {
+            reason: Reason::NoKey,
+            message: "no key".into(),
+            inputs: vec![],
+            event: None,
+        };
         let json = shown("shop.facts.payment", format::encode(&step(exhausted)));
         assert_eq!(json["step"]["result"], "exhausted");
         assert_eq!(json["step"]["reason"], "no-key");

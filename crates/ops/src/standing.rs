@@ -233,6 +233,7 @@ pub const fn phase_word(phase: Phase) -> &'static str {
         Phase::Undoing => "undoing",
         Phase::UndoFailed => "undo failed",
         Phase::Undone => "undone",
+        Phase::GivenUp => "given up",
     }
 }
 

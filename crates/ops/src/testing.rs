@@ -70,7 +70,7 @@ pub(crate) fn undone(now_ms: i64, step: &str) -> Entry {
 
 pub(crate) fn gave_up(now_ms: i64, step: &str) -> Entry {
     let (reason, message) = (Reason::Exhausted, "gateway down".to_owned());
-    answer(now_ms, step, Outcome::Exhausted { reason, message, inputs: vec![] })
+    answer(now_ms, step, Outcome::Exhausted { reason, message, inputs: vec![], event: None })
 }
 
 pub(crate) fn undo_gave_up(now_ms: i64, step: &str) -> Entry {

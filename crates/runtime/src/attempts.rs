@@ -99,8 +99,24 @@ async fn attempts(handler: &dyn Handler, step: &StepSpec, call: &mut Call) -> (A
                     %error,
                     "given up: the record goes to the dead-letter topic"
                 );
-                return (Answer::Failed { reason, message: error.to_string() }, call.attempt);
+                return (given_up(handler, step, call, reason, error.to_string()), call.attempt);
             }
+        }
+    }
+}
+
+/// Exhausted tries, with the event that follows them where the step has one. An input that cannot be read has no value that
+/// the event could be made of.
+fn given_up(handler: &dyn Handler, step: &StepSpec, call: &Call, reason: Reason, message: String) -> Answer {
+    let gives_up = step.gives_up.as_ref().filter(|_| call.action == Action::Do);
+    let (Some(gives_up), Reason::Exhausted | Reason::Terminal) = (gives_up, reason) else {
+        return Answer::Failed { reason, message };
+    };
+    match handler.give_up(call, gives_up, reason) {
+        Ok(emitted) => Answer::GaveUp { reason, message, emitted },
+        Err(error) => {
+            tracing::warn!(target: "quadrille::step", event = gives_up.event, %error, "no event can follow: it is held");
+            Answer::Failed { reason, message: format!("{message}; no {} follows: {error}", gives_up.event) }
         }
     }
 }
@@ -162,8 +178,9 @@ mod tests {
     use std::collections::BTreeSet;
     use std::sync::atomic::{AtomicU32, Ordering};
 
+    use quadrille_step::conclude::Emitted;
     use quadrille_step::retry::Policy;
-    use quadrille_step::spec::Emits;
+    use quadrille_step::spec::{Emits, Fields, GivesUp};
     use quadrille_types::RunId;
     use quadrille_types::envelope::Position;
     use quadrille_types::ids::Trigger;
@@ -178,6 +195,7 @@ mod tests {
             partitions: 1,
             emits: Emits::one_of::<String>([]),
             rejects: Emits::one_of::<String>([]),
+            gives_up: None,
             undo_emits: None,
             retry: Policy { tries: 3, wait_min_ms: 100, wait_max_ms: 1_000 },
             timeout_ms: 500,
@@ -241,6 +259,53 @@ mod tests {
         assert_eq!(terminal, (failed(Reason::Terminal, "no"), 1, 1));
         let undecodable = with(|_| Box::pin(async { Err(HandlerError::Undecodable("x".into())) })).await;
         assert_eq!(undecodable, (failed(Reason::Undecodable, "x"), 1, 1));
+    }
+
+    /// A handler that never succeeds and writes an event when it gives up.
+    struct GivingUp(HandlerError);
+
+    impl Handler for GivingUp {
+        fn call<'a>(&'a self, _: &'a Call) -> BoxFuture<'a, Result<Reply, HandlerError>> {
+            Box::pin(async { Err(self.0.clone()) })
+        }
+
+        fn give_up(&self, call: &Call, gives_up: &GivesUp, reason: Reason) -> Result<Emitted, HandlerError> {
+            let value = format!("{reason} after {}", call.attempt).into_bytes();
+            Ok(Emitted { event: gives_up.event.clone(), content_type: None, value })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn exhausted_tries_of_a_do_are_followed_by_the_steps_event() {
+        let gives_up = GivesUp { event: "Unclear".into(), fields: Fields::Trigger };
+        let step = StepSpec { gives_up: Some(gives_up), ..step() };
+        let followed = async |error: HandlerError, action| match run(
+            &GivingUp(error),
+            &step,
+            &Work { action, ..work() },
+        )
+        .await
+        .0
+        {
+            Answer::GaveUp { emitted, .. } => String::from_utf8(emitted.value).unwrap(),
+            Answer::Failed { .. } => "held".to_owned(),
+            answer => panic!("{answer:?}"),
+        };
+        assert_eq!(followed(HandlerError::retryable("down"), Action::Do).await, "exhausted after 3");
+        assert_eq!(followed(HandlerError::Terminal("no".into()), Action::Do).await, "terminal after 1");
+        assert_eq!(followed(HandlerError::Undecodable("x".into()), Action::Do).await, "held");
+        assert_eq!(followed(HandlerError::retryable("down"), Action::Undo).await, "held");
+        let cannot = |_: Call| -> BoxFuture<'static, Result<Reply, HandlerError>> {
+            Box::pin(async { Err(HandlerError::retryable("down")) })
+        };
+        let (answer, _) = run(&cannot, &step, &work()).await;
+        assert_eq!(
+            answer,
+            failed(
+                Reason::Exhausted,
+                "down; no Unclear follows: the handler of step charge can't write Unclear"
+            )
+        );
     }
 
     /// A handler whose schemas come late, or never fit.

@@ -4,6 +4,8 @@ use std::future::Future;
 use std::pin::Pin;
 
 use quadrille_step::conclude::Emitted;
+use quadrille_step::spec::GivesUp;
+use quadrille_types::dead_letter::Reason;
 use quadrille_types::envelope::Lineage;
 use quadrille_types::fact::EventRef;
 use quadrille_types::ids::{Action, ActivationId};
@@ -99,6 +101,15 @@ pub trait Handler: Send + Sync + 'static {
 
     /// One attempt.
     fn call<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Result<Reply, HandlerError>>;
+
+    /// The event that follows when the tries of `call` are exhausted: `call.attempt` of them, for `reason`. An error leaves
+    /// the activation without the event, as if the file named none. A handler that does not write events has none.
+    fn give_up(&self, call: &Call, gives_up: &GivesUp, _reason: Reason) -> Result<Emitted, HandlerError> {
+        Err(HandlerError::Terminal(format!(
+            "the handler of step {} can't write {}",
+            call.step, gives_up.event
+        )))
+    }
 }
 
 impl<F> Handler for F

@@ -7,6 +7,8 @@ use quadrille_events::Codecs;
 use quadrille_runtime::handler::BoxFuture;
 use quadrille_runtime::{Call, Handler, HandlerError, Reply};
 use quadrille_step::conclude::Emitted;
+use quadrille_step::spec::GivesUp;
+use quadrille_types::dead_letter::Reason;
 use quadrille_types::ids::Action;
 
 use crate::answer::{Outputs, StepError};
@@ -66,6 +68,12 @@ impl Handler for RustHandler {
     fn call<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Result<Reply, HandlerError>> {
         Box::pin(self.attempt(call))
     }
+
+    fn give_up(&self, call: &Call, gives_up: &GivesUp, reason: Reason) -> Result<Emitted, HandlerError> {
+        let said = (call.step.as_str(), reason.as_str(), call.attempt);
+        let emitted = self.codecs.give_up(gives_up, &call.inputs, said);
+        emitted.map_err(|e| HandlerError::Terminal(e.to_string()))
+    }
 }
 
 /// The handlers of one step, for its do and its undo, measured.
@@ -102,6 +110,10 @@ impl Handler for StepHandler {
             metrics::histogram!("quadrille_handler_seconds", &labels).record(began.elapsed().as_secs_f64());
             result
         })
+    }
+
+    fn give_up(&self, call: &Call, gives_up: &GivesUp, reason: Reason) -> Result<Emitted, HandlerError> {
+        self.of(call)?.give_up(call, gives_up, reason)
     }
 }
 

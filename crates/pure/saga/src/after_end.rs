@@ -32,14 +32,16 @@ fn answer(flow: &Flow, ended: &mut Ended, fact: &Fact, result: &StepResult) -> T
     let Some(step) = flow.step(&result.step) else { return unmatched(Unmatched::Unknown) };
     let kind = Kind::of(&result.result);
     match kind {
-        Kind::Succeeded | Kind::Exhausted if !is_genuine(flow, fact.lineage.run, step, result) => {
+        Kind::Succeeded | Kind::Exhausted | Kind::GaveUp
+            if !is_genuine(flow, fact.lineage.run, step, result) =>
+        {
             unmatched(Unmatched::Contradictory)
         }
-        Kind::Succeeded | Kind::Exhausted if ended.knows(result.activation, kind) => {
+        Kind::Succeeded | Kind::Exhausted | Kind::GaveUp if ended.knows(result.activation, kind) => {
             unmatched(Unmatched::Duplicate)
         }
         Kind::Succeeded => late_effect(step, ended, fact, result),
-        Kind::Exhausted if step.undo.as_ref().is_some_and(|undo| undo.also_when_unknown) => {
+        Kind::Exhausted | Kind::GaveUp if step.undo.as_ref().is_some_and(|undo| undo.also_when_unknown) => {
             late_effect(step, ended, fact, result)
         }
         Kind::UndoExhausted => {
@@ -48,7 +50,7 @@ fn answer(flow: &Flow, ended: &mut Ended, fact: &Fact, result: &StepResult) -> T
             transition.actions.insert(0, Action::Flag(Flag::Stuck { step, activation }));
             transition
         }
-        Kind::Exhausted | Kind::Rejected | Kind::Undone => unmatched(Unmatched::Late),
+        Kind::Exhausted | Kind::GaveUp | Kind::Rejected | Kind::Undone => unmatched(Unmatched::Late),
     }
 }
 

@@ -22,7 +22,7 @@ impl Run<'_> {
         }
         match Kind::of(&result.result) {
             Kind::Undone | Kind::UndoExhausted => self.undo_answer(step, result),
-            Kind::Succeeded | Kind::Rejected | Kind::Exhausted => {
+            Kind::Succeeded | Kind::Rejected | Kind::Exhausted | Kind::GaveUp => {
                 self.triggered(step, result, time_ms);
                 self.do_answer(step, result);
             }
@@ -74,13 +74,17 @@ impl Run<'_> {
                 (Phase::Succeeded, Some(Unmatched::Late))
             }
             (Phase::Exhausted, kind) => (phase_of(kind), None),
-            (phase @ (Phase::Undoing | Phase::UndoFailed), Kind::Succeeded | Kind::Rejected) if unknown => {
-                (phase, Some(Unmatched::Late))
-            }
+            (
+                phase @ (Phase::Undoing | Phase::UndoFailed),
+                Kind::Succeeded | Kind::Rejected | Kind::GaveUp,
+            ) if unknown => (phase, Some(Unmatched::Late)),
             (_, Kind::Exhausted) if is_unreadable(&result.result) => {
                 return self.unmatched(Unmatched::Unreadable);
             }
-            (Phase::Rejected, Kind::Succeeded) => (Phase::Succeeded, Some(Unmatched::Contradictory)),
+            (Phase::GivenUp, Kind::Exhausted) => return self.unmatched(Unmatched::Duplicate),
+            (Phase::Rejected | Phase::GivenUp, Kind::Succeeded) => {
+                (Phase::Succeeded, Some(Unmatched::Contradictory))
+            }
             (phase, _) => (phase, Some(Unmatched::Contradictory)),
         };
         activation.seen.add(kind);
@@ -106,7 +110,7 @@ impl Run<'_> {
     /// Inputs stay for as long as a compensation may need them.
     fn keep_inputs(&mut self, step: &Step, result: &StepResult) {
         let Some(activation) = self.live.activations.get_mut(&result.activation) else { return };
-        let effect = matches!(activation.phase, Phase::Succeeded | Phase::Exhausted);
+        let effect = matches!(activation.phase, Phase::Succeeded | Phase::Exhausted | Phase::GivenUp);
         match &result.result {
             _ if !effect || step.undo.is_none() => activation.inputs.clear(),
             Outcome::Succeeded { inputs, .. } | Outcome::Exhausted { inputs, .. } if !inputs.is_empty() => {
@@ -154,7 +158,8 @@ impl Run<'_> {
             Outcome::Succeeded { events, .. } | Outcome::Rejected { events } | Outcome::Undone { events } => {
                 events.iter().for_each(|event| self.event(event));
             }
-            Outcome::Exhausted { .. } | Outcome::UndoExhausted { .. } => {}
+            Outcome::Exhausted { event, .. } => event.iter().for_each(|event| self.event(event)),
+            Outcome::UndoExhausted { .. } => {}
         }
     }
 }
@@ -177,6 +182,7 @@ fn phase_of(kind: Kind) -> Phase {
         Kind::Succeeded => Phase::Succeeded,
         Kind::Rejected => Phase::Rejected,
         Kind::Exhausted => Phase::Exhausted,
+        Kind::GaveUp => Phase::GivenUp,
         Kind::Undone => Phase::Undone,
         Kind::UndoExhausted => Phase::UndoFailed,
     }

@@ -56,7 +56,9 @@ impl<'a> Run<'a> {
 
     /// Every activation has settled as it should.
     fn is_well(&self) -> bool {
-        let well = |a: &Activation| matches!(a.phase, Phase::Succeeded | Phase::Rejected | Phase::Gathering);
+        let well = |a: &Activation| {
+            matches!(a.phase, Phase::Succeeded | Phase::Rejected | Phase::GivenUp | Phase::Gathering)
+        };
         self.live.activations.values().all(well) && self.awaiting_start().next().is_none()
     }
 
@@ -141,7 +143,7 @@ impl<'a> Run<'a> {
         let undo = self.flow.step(&activation.step).and_then(|step| step.undo.as_ref());
         undo.is_some_and(|undo| match activation.phase {
             Phase::Succeeded => true,
-            Phase::Exhausted => undo.also_when_unknown,
+            Phase::Exhausted | Phase::GivenUp => undo.also_when_unknown,
             _ => false,
         })
     }

@@ -115,12 +115,15 @@ pub struct Undo {
 }
 
 /// What it means for the run that every try of a step failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Exhausted {
     /// Flag it and wait for a redrive, while the deadline's clock runs.
     Hold,
     /// Begin compensation.
     Undo,
+    /// The step emits this event and has settled; whether it had its effect is unknown. Where it could not emit it (the
+    /// input could not be read), it is held.
+    Emit(String),
 }
 
 impl Ending {
@@ -172,7 +175,7 @@ impl Flow {
             if step.exhausted == Exhausted::Undo {
                 return true;
             }
-            for event in step.emits.iter().chain(&step.rejects) {
+            for event in step.forward() {
                 if self.fails.events.contains(event) {
                     return true;
                 }
@@ -189,7 +192,16 @@ impl Step {
     /// Everything that the step or its compensation may emit.
     pub fn emitted(&self) -> impl Iterator<Item = &str> {
         let undo = self.undo.iter().flat_map(|undo| &undo.emits);
-        self.emits.iter().chain(&self.rejects).chain(undo).map(String::as_str)
+        self.forward().chain(undo).map(String::as_str)
+    }
+
+    /// What it may emit as the run goes forward: successes, rejections, what exhausted tries emit.
+    pub(crate) fn forward(&self) -> impl Iterator<Item = &String> {
+        let exhausted = match &self.exhausted {
+            Exhausted::Emit(event) => Some(event),
+            Exhausted::Hold | Exhausted::Undo => None,
+        };
+        self.emits.iter().chain(&self.rejects).chain(exhausted)
     }
 
     /// Whether an activation of this step can have been set off by `trigger`.

@@ -12,6 +12,8 @@
 //! - A failing event, an exhausted step that the file says to undo, or the deadline makes a run *fail*: no further
 //!   command, and a wait until everything expected or commanded has settled. Only then is it decided. If a pivot has
 //!   succeeded meanwhile, the run goes forward after all; otherwise what succeeded is undone, the last first.
+//! - An exhausted step waits for a redrive (*held*), fails the run, or has *given up* with an event of the file: then it has
+//!   settled, and whether it had its effect stays unknown.
 //! - A pivot, or an effect that nothing can undo, is commanded only when nothing beside it can still fail.
 //! - A run has at most one outcome, and none while anything is unsettled. A compensation that fails for good makes it
 //!   *stuck*: that is a status. What comes after the outcome changes nothing; a late success is undone.

@@ -186,6 +186,9 @@ pub enum Phase {
     /// The effect is compensated.
     #[n(7)]
     Undone,
+    /// Every try failed and the event for that was emitted: it has settled, and whether there is an effect is unknown.
+    #[n(8)]
+    GivenUp,
 }
 
 /// The kind of a step's answer.
@@ -196,6 +199,8 @@ pub(crate) enum Kind {
     Exhausted = 4,
     Undone = 8,
     UndoExhausted = 16,
+    /// Exhausted, with the event for that.
+    GaveUp = 32,
 }
 
 /// A set of kinds of answers. A second answer of one kind is a duplicate.
@@ -309,7 +314,8 @@ impl Kind {
         match outcome {
             Outcome::Succeeded { .. } => Self::Succeeded,
             Outcome::Rejected { .. } => Self::Rejected,
-            Outcome::Exhausted { .. } => Self::Exhausted,
+            Outcome::Exhausted { event: None, .. } => Self::Exhausted,
+            Outcome::Exhausted { event: Some(_), .. } => Self::GaveUp,
             Outcome::Undone { .. } => Self::Undone,
             Outcome::UndoExhausted { .. } => Self::UndoExhausted,
         }
@@ -329,7 +335,8 @@ impl Ended {
             if activation.seen.has(Kind::Succeeded) {
                 ended.learn(activation.id, Kind::Succeeded);
             }
-            if activation.seen.has(Kind::Exhausted) && activation.phase == Phase::Undone {
+            let unknown = activation.seen.has(Kind::Exhausted) || activation.seen.has(Kind::GaveUp);
+            if unknown && activation.phase == Phase::Undone {
                 ended.learn(activation.id, Kind::Exhausted);
             }
         }

@@ -95,7 +95,7 @@ fn of(flow: &Flow, live: &Live, activation: &Activation) -> Option<Wait> {
         Phase::Exhausted => For::Redrive { step, activation: id },
         Phase::Undoing => For::Undo { step, activation: id },
         Phase::UndoFailed => For::UndoRedrive { step, activation: id },
-        Phase::Succeeded | Phase::Rejected | Phase::Undone => return None,
+        Phase::Succeeded | Phase::Rejected | Phase::GivenUp | Phase::Undone => return None,
     };
     Some(Wait { what, since_ms: activation.since_ms })
 }

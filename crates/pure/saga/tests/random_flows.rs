@@ -7,11 +7,11 @@ use common::world::{Manner, World};
 use common::{With, all, names, seen, step};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
-use quadrille_saga::definition::{Flow, Step};
+use quadrille_saga::definition::{Exhausted, Flow, Step};
 use quadrille_saga::state::{End, Phase};
 use quadrille_saga::{Action, State, next, view};
 use quadrille_types::dead_letter::Reason;
-use quadrille_types::fact::{Body, Fact, Outcome, StepResult};
+use quadrille_types::fact::{Body, EventRef, Fact, Outcome, StepResult};
 use quadrille_types::ids::Trigger;
 use quadrille_types::journal::{Entry, Input};
 
@@ -23,8 +23,26 @@ struct Sketch {
     rejects: bool,
     fails: bool,
     undo: Option<bool>,
-    exhausted_means_undo: bool,
+    exhausted_means: Meaning,
     manner: Manner,
+}
+
+/// What exhausted tries mean.
+#[derive(Clone, Debug)]
+enum Meaning {
+    Hold,
+    Undo,
+    EmitNo,
+    EmitNext,
+}
+
+fn meaning() -> impl Strategy<Value = Meaning> {
+    prop_oneof![
+        6 => Just(Meaning::Hold),
+        2 => Just(Meaning::Undo),
+        1 => Just(Meaning::EmitNo),
+        1 => Just(Meaning::EmitNext),
+    ]
 }
 
 fn sketch() -> impl Strategy<Value = Sketch> {
@@ -36,16 +54,17 @@ fn sketch() -> impl Strategy<Value = Sketch> {
     ];
     let undo = prop_oneof![Just(None), Just(Some(false)), Just(Some(true))];
     let after = (0..6usize, proptest::option::weighted(0.4, 0..6usize));
-    (after, any::<bool>(), any::<bool>(), any::<bool>(), undo, proptest::bool::weighted(0.2), manner)
-        .prop_map(|(after, coordinated, rejects, fails, undo, exhausted_means_undo, manner)| Sketch {
+    (after, any::<bool>(), any::<bool>(), any::<bool>(), undo, meaning(), manner).prop_map(
+        |(after, coordinated, rejects, fails, undo, exhausted_means, manner)| Sketch {
             after,
             coordinated,
             rejects,
             fails,
             undo,
-            exhausted_means_undo,
+            exhausted_means,
             manner,
-        })
+        },
+    )
 }
 
 #[derive(Clone, Debug)]
@@ -101,9 +120,13 @@ fn drawn(at: usize, sketch: &Sketch, pivot: bool) -> Step {
         Some(false) => step.undo(),
         Some(true) => step.undo_if_unknown(),
     };
-    if sketch.exhausted_means_undo && !pivot {
-        step = step.exhausted_means_undo();
-    }
+    step = match sketch.exhausted_means {
+        _ if pivot => step,
+        Meaning::Hold => step,
+        Meaning::Undo => step.exhausted_means_undo(),
+        Meaning::EmitNo => step.exhausted_emits(&format!("No{at}")),
+        Meaning::EmitNext => step.exhausted_emits(&format!("E{}", at + 1)),
+    };
     if pivot { step.pivot() } else { step }
 }
 
@@ -187,6 +210,13 @@ proptest! {
     }
 }
 
+fn gives_up(step: &Step) -> Option<EventRef> {
+    match &step.exhausted {
+        Exhausted::Emit(name) => Some(common::event(name, name)),
+        Exhausted::Hold | Exhausted::Undo => None,
+    }
+}
+
 /// Any answer of any step, whether it makes sense or not.
 fn nonsense() -> impl Strategy<Value = (usize, usize, usize, bool)> {
     (0..6usize, 0..5usize, 0..5usize, any::<bool>())
@@ -205,7 +235,7 @@ fn nonsense_input(flow: &Flow, (step, kind, trigger, fire): (usize, usize, usize
     let result = match kind {
         0 => Outcome::Succeeded { events: step.emits.iter().map(event).collect(), inputs: vec![] },
         1 => Outcome::Rejected { events: step.rejects.iter().map(event).collect() },
-        2 => Outcome::Exhausted { reason, message: String::new(), inputs: vec![] },
+        2 => Outcome::Exhausted { reason, message: String::new(), inputs: vec![], event: gives_up(step) },
         3 => Outcome::Undone { events: vec![] },
         _ => Outcome::UndoExhausted { reason, message: String::new() },
     };

@@ -49,6 +49,69 @@ fn an_exhausted_step_that_means_undo_begins_compensation() {
 }
 
 #[test]
+fn an_exhausted_step_that_emits_an_event_has_settled() {
+    let mut f = order();
+    f.steps[1] = f.steps[1].clone().exhausted_emits("PaymentUnclear");
+    f.steps.push(step("ask", seen("PaymentUnclear"), &["PaymentTaken"], &["CardDeclined"]));
+    let table = [
+        (started(&f, "OrderPlaced", "a"), "timer 15"),
+        (ok(&f, "reserve"), ""),
+        (gave_up(&f, "charge"), ""),
+        (gave_up(&f, "charge"), "unmatched duplicate"),
+        (gone(&f, "charge"), "unmatched duplicate"),
+        (ok(&f, "ask"), "do ship(StockReserved PaymentTaken)"),
+        (ok(&f, "ship"), "clear, end completed: OrderShipped"),
+    ];
+    play(&f, &table);
+}
+
+#[test]
+fn an_event_after_exhausted_tries_can_fail_the_run_which_undoes_what_is_unknown() {
+    let mut f = order();
+    f.steps[0] = f.steps[0].clone().exhausted_emits("OutOfStock");
+    f.steps[1] = f.steps[1].clone().exhausted_emits("CardDeclined");
+    let table = [
+        (started(&f, "OrderPlaced", "a"), "timer 15"),
+        (gave_up(&f, "reserve"), ""),
+        (gave_up(&f, "charge"), "clear, undo charge"),
+        (undone(&f, "charge"), "end compensated: OutOfStock"),
+        (gave_up(&f, "charge"), "unmatched duplicate"),
+        (gave_up(&f, "reserve"), "unmatched late"),
+    ];
+    play(&f, &table);
+}
+
+#[test]
+fn an_activation_that_was_held_can_still_give_up() {
+    let mut f = order();
+    f.steps[1] = f.steps[1].clone().exhausted_emits("CardDeclined");
+    let table = [
+        (started(&f, "OrderPlaced", "a"), "timer 15"),
+        (ok(&f, "reserve"), ""),
+        (gone(&f, "charge"), "held charge"),
+        (gave_up(&f, "charge"), "clear, undo charge"),
+        (undone(&f, "charge"), "undo reserve"),
+        (undone(&f, "reserve"), "end compensated: CardDeclined"),
+    ];
+    play(&f, &table);
+}
+
+#[test]
+fn a_success_after_the_event_contradicts_and_is_undone_all_the_same() {
+    let mut f = order();
+    f.steps[0] = f.steps[0].clone().exhausted_emits("OutOfStock");
+    let table = [
+        (started(&f, "OrderPlaced", "a"), "timer 15"),
+        (gave_up(&f, "reserve"), ""),
+        (ok(&f, "reserve"), "unmatched contradictory"),
+        (ok(&f, "charge"), "clear, undo charge"),
+        (undone(&f, "charge"), "undo reserve"),
+        (undone(&f, "reserve"), "end compensated: OutOfStock"),
+    ];
+    play(&f, &table);
+}
+
+#[test]
 fn when_the_effect_is_unknown_only_a_step_that_says_so_is_undone() {
     let f = order();
     let table = [

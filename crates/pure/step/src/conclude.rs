@@ -36,6 +36,15 @@ pub enum Answer {
         /// The last error.
         message: String,
     },
+    /// Given up, and the event that the file names for this follows.
+    GaveUp {
+        /// Why.
+        reason: Reason,
+        /// The last error.
+        message: String,
+        /// The event.
+        emitted: Emitted,
+    },
 }
 
 /// A finished activation.
@@ -83,7 +92,13 @@ pub fn conclude(spec: &ServiceSpec, concluded: Concluded<'_>) -> Vec<OutRecord> 
     let answer = declared(step, &concluded);
     let mut out = written(spec, step, &concluded, &answer);
     if let Some(message) = oversized(spec, step, &answer, &out) {
-        let answer = Answer::Failed { reason: Reason::Oversized, message };
+        let answer = match answer {
+            // Tries that are exhausted are that, whatever became of the event.
+            Answer::GaveUp { reason, message: error, .. } => {
+                Answer::Failed { reason, message: format!("{error}; {message}") }
+            }
+            _ => Answer::Failed { reason: Reason::Oversized, message },
+        };
         out = written(spec, step, &concluded, &answer);
     }
     if concluded.is_remembered(spec) {
@@ -104,6 +119,11 @@ fn written(
             (events(spec, step, concluded, emitted), false)
         }
         Answer::Failed { reason, message } => (vec![dead(spec, step, concluded, *reason, message)], true),
+        Answer::GaveUp { reason, message, emitted } => {
+            let mut out = events(spec, step, concluded, std::slice::from_ref(emitted));
+            out.push(dead(spec, step, concluded, *reason, message));
+            (out, false)
+        }
     };
     let fact = |inputs| fact(spec, step, concluded, answer, inputs);
     let inputs = if step.undo_emits.is_some() { concluded.work.inputs.clone() } else { Vec::new() };
@@ -116,9 +136,15 @@ fn written(
 
 /// What is too large of what an answer would leave.
 fn oversized(spec: &ServiceSpec, step: &StepSpec, answer: &Answer, out: &[OutRecord]) -> Option<String> {
-    let (Answer::Succeeded(emitted) | Answer::Rejected(emitted)) = answer else { return None };
+    let emitted = match answer {
+        Answer::Succeeded(emitted) | Answer::Rejected(emitted) => emitted.as_slice(),
+        Answer::GaveUp { emitted, .. } => std::slice::from_ref(emitted),
+        Answer::Failed { .. } => return None,
+    };
     let facts = spec.names.facts(&spec.service);
-    let limit = |topic: &str| if topic == facts { spec.limits.own(topic) } else { spec.limits.event(topic) };
+    let dead = spec.names.dead(&step.name);
+    let is_own = |topic: &str| topic == facts || topic == dead;
+    let limit = |topic: &str| if is_own(topic) { spec.limits.own(topic) } else { spec.limits.event(topic) };
     let large = out.iter().find(|record| record.size() > limit(&record.topic));
     let large = large.map(|record| {
         let (topic, takes) = (&record.topic, record.size());
@@ -140,7 +166,7 @@ fn declared(step: &StepSpec, concluded: &Concluded<'_>) -> Answer {
     let (emitted, expected, what) = match &concluded.answer {
         Answer::Succeeded(emitted) => (emitted, step.emits(action), "success"),
         Answer::Rejected(emitted) => (emitted, step.rejects(action), "rejection"),
-        Answer::Failed { .. } => return concluded.answer.clone(),
+        Answer::Failed { .. } | Answer::GaveUp { .. } => return concluded.answer.clone(),
     };
     let failed = |reason, message| Answer::Failed { reason, message };
     let names: Vec<&str> = emitted.iter().map(|e| e.event.as_str()).collect();
@@ -217,8 +243,15 @@ fn fact(
             reason: *reason,
             message: dead_letter::truncated(message).to_owned(),
             inputs,
+            event: None,
         },
-        (Answer::Failed { reason, message }, Action::Undo) => {
+        (Answer::GaveUp { reason, message, emitted }, Action::Do) => Outcome::Exhausted {
+            reason: *reason,
+            message: dead_letter::truncated(message).to_owned(),
+            inputs,
+            event: refs(std::slice::from_ref(emitted)).pop(),
+        },
+        (Answer::Failed { reason, message } | Answer::GaveUp { reason, message, .. }, Action::Undo) => {
             Outcome::UndoExhausted { reason: *reason, message: dead_letter::truncated(message).to_owned() }
         }
     };

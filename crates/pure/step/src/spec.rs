@@ -105,6 +105,8 @@ pub struct StepSpec {
     pub emits: Emits,
     /// Events of a business failure.
     pub rejects: Emits,
+    /// What is emitted when the tries are exhausted; none when the saga is told only that they are.
+    pub gives_up: Option<GivesUp>,
     /// Events of the compensation; none when there is no compensation.
     pub undo_emits: Option<Emits>,
     /// Tries in place.
@@ -117,6 +119,40 @@ pub struct StepSpec {
     pub carries: BTreeSet<String>,
     /// Whether its trigger can come twice, from a foreign producer or a step that is at least once: it keeps a ledger.
     pub keeps_ledger: bool,
+}
+
+/// The event that follows exhausted tries, in the step's name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GivesUp {
+    /// Its name in the topology file.
+    pub event: String,
+    /// What its value is made of.
+    pub fields: Fields,
+}
+
+/// What the value of an event after exhausted tries is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fields {
+    /// All fields of the trigger, the first event's first, and over them `step`, `reason` and `attempts`: for JSON without a
+    /// schema.
+    Trigger,
+    /// These fields; a field of the schema that is not among them has a default.
+    Named(Vec<(String, Filling)>),
+}
+
+/// Where the value of a field comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Filling {
+    /// From the field of the same name in this event of the trigger.
+    Input(String),
+    /// Name of the step.
+    Step,
+    /// `exhausted`, or `terminal` if a try said that more of them are useless.
+    Reason,
+    /// How many tries there were.
+    Attempts,
+    /// Null.
+    Null,
 }
 
 /// The events that an answer must have.
@@ -198,7 +234,8 @@ impl StepSpec {
     /// Every event that the step may emit.
     pub fn events(&self) -> impl Iterator<Item = &String> {
         let undo = self.undo_emits.iter().flat_map(Emits::names);
-        self.emits.names().iter().chain(self.rejects.names()).chain(undo)
+        let gives_up = self.gives_up.iter().map(|gives_up| &gives_up.event);
+        self.emits.names().iter().chain(self.rejects.names()).chain(gives_up).chain(undo)
     }
 }
 

@@ -39,6 +39,7 @@ fn charge() -> StepSpec {
         listens_to: Some("OrderPlaced".into()),
         partitions: PARTITIONS,
         emits: Emits::one_of(["PaymentTaken"]),
+        gives_up: None,
         rejects: Emits::one_of(["CardDeclined"]),
         undo_emits: Some(Emits::one_of(["PaymentRefunded"])),
         retry: Policy { tries: 3, wait_min_ms: 10, wait_max_ms: 20 },
@@ -253,6 +254,33 @@ fn rejection_and_exhaustion_are_facts() {
     assert_eq!(topics(&exhausted), ["shop.dead.charge", "shop.facts.payment", "shop.ledger.charge"]);
     let Outcome::Exhausted { message, .. } = fact_in(&exhausted) else { panic!("exhausted was expected") };
     assert_eq!(message.len(), 1_024);
+}
+
+#[test]
+fn an_event_after_exhausted_tries_is_there_with_the_dead_letter_and_the_fact() {
+    let gave_up = |bytes| Answer::GaveUp {
+        reason: Reason::Exhausted,
+        message: "down".into(),
+        emitted: Emitted { event: "PaymentTaken".into(), content_type: None, value: vec![0; bytes] },
+    };
+    let out = answered(&order("4711", "a"), gave_up(10));
+    assert_eq!(topics(&out), ["payments", "shop.dead.charge", "shop.facts.payment", "shop.ledger.charge"]);
+    let Outcome::Exhausted { inputs, event: Some(event), .. } = fact_in(&out) else { panic!("it gave up") };
+    assert_eq!((inputs.len(), event.payload.is_some()), (1, true), "an undo and a join need them");
+    let work = run(&order("4711", "a"));
+    assert_eq!(event.id, work.activation.event(Action::Do, 0).to_string());
+    let written = Record { headers: out[0].headers.clone(), ..record("payments", 0, None, &[]) };
+    let envelope = Envelope::read(written.headers(), &written.position).unwrap();
+    assert_eq!(
+        (envelope.id, envelope.event, envelope.causation_id),
+        (event.id, Some("PaymentTaken".into()), Some("a".into()))
+    );
+    let too_large = answered(&order("4711", "a"), gave_up(301));
+    assert_eq!(topics(&too_large), ["shop.dead.charge", "shop.facts.payment", "shop.ledger.charge"]);
+    let Outcome::Exhausted { reason, message, event: None, .. } = fact_in(&too_large) else {
+        panic!("it is held")
+    };
+    assert!(reason == Reason::Exhausted && message.starts_with("down; PaymentTaken has 301"), "{message}");
 }
 
 #[test]

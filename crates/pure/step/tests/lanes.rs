@@ -39,6 +39,7 @@ fn spec() -> ServiceSpec {
             listens_to: Some("OrderPlaced".into()),
             partitions: 1,
             emits: Emits::one_of(["PaymentTaken"]),
+            gives_up: None,
             rejects: Emits::one_of::<String>([]),
             undo_emits: None,
             retry: Policy { tries: 1, wait_min_ms: 1, wait_max_ms: 1 },

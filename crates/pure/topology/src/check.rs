@@ -1,6 +1,7 @@
 //! Fourth stage: does the flow work? One small pass per kind of mistake; each reads the mesh and adds what it finds.
 
 mod events;
+mod gives_up;
 mod joins;
 mod loops;
 mod misplaced;
@@ -60,6 +61,7 @@ impl Subject<'_> {
 pub(crate) fn check(root: &Node, mesh: &Mesh, report: &mut Report) {
     let subject = Subject { mesh, flow: Flow::of(mesh), root };
     events::check(&subject, report);
+    gives_up::check(&subject, report);
     partitions::check(&subject, report);
     misplaced::check(&subject, report);
     let roles_are_clear = outcomes::check_roles(&subject, report);

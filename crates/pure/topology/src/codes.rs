@@ -154,6 +154,10 @@ codes! {
     MANY_FROM = "Q0218", "`from` where nothing is read",
         "A step that the coordinator triggers reads no topic of its own, so that `from` would have no effect. Where \
          the coordinator starts to read foreign events is said by the saga's `from`.";
+    GIVEN_UP_WITHOUT = "Q0219", "a field of an event after exhausted tries has no value",
+        "The event of `exhausted: { emit: EVENT }` is written without a handler. Its fields are taken from the trigger, by \
+         name and type; `step` and `reason` (strings) and `attempts` (int or long) are filled in. Every other field needs a \
+         default or must be nullable. Of a trigger that is JSON nothing is known, so that it fills no schema.";
 
     UNREACHABLE = "Q0301", "unreachable step",
         "The step can never run: its trigger is emitted only by steps that can't run either, or only after itself.";

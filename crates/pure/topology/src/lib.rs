@@ -33,6 +33,7 @@ mod check;
 mod compile;
 mod decode;
 mod flow;
+mod gives_up;
 mod json_schema;
 mod source;
 mod suggest;

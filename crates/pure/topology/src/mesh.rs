@@ -240,7 +240,7 @@ pub enum Exhausted {
     Hold,
     /// The saga fails.
     Undo,
-    /// This event is emitted in the step's name.
+    /// This event is emitted in the step's name, which has settled then; held where there is no value to make it of.
     Emit(String),
 }
 

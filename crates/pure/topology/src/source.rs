@@ -146,7 +146,7 @@ pub(crate) struct StepSource {
     pub(crate) undo: Option<UndoSource>,
     /// Retry policy: a name, or written out. Default: 3 tries, wait 100ms..2s.
     pub(crate) retry: Option<RetryRef>,
-    /// What follows when all tries failed. Default: hold.
+    /// What follows when all tries failed, or one says that more are useless. Default: hold.
     pub(crate) exhausted: Option<Spanned<ExhaustedSource>>,
     /// Time for one try of the handler. Default: 30s.
     pub(crate) timeout: Option<Spanned<Millis>>,

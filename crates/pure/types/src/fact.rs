@@ -105,6 +105,10 @@ pub enum Outcome {
         /// The step's inputs, where its compensation will need them.
         #[n(2)]
         inputs: Vec<EventRef>,
+        /// What was emitted in the step's name, where the file names an event for this: the activation has settled then.
+        /// Without it, the activation waits or the saga fails, as the file says.
+        #[n(3)]
+        event: Option<EventRef>,
     },
     /// The effect is compensated, or it is certain that there will never be one.
     #[n(3)]

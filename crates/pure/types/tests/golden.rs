@@ -92,7 +92,24 @@ golden!(
     fact_exhausted,
     step(
         Trigger::Record("orders/2/40".into()),
-        Outcome::Exhausted { reason: Reason::Undecodable, message: "why".into(), inputs: vec![] }
+        Outcome::Exhausted {
+            reason: Reason::Undecodable,
+            message: "why".into(),
+            inputs: vec![],
+            event: None
+        }
+    )
+);
+golden!(
+    fact_gave_up,
+    step(
+        Trigger::Event("e0".into()),
+        Outcome::Exhausted {
+            reason: Reason::Terminal,
+            message: "why".into(),
+            inputs: vec![event("OrderPlaced", true)],
+            event: Some(event("PaymentUnclear", false)),
+        }
     )
 );
 golden!(fact_undone, step(Trigger::Join, Outcome::Undone { events: vec![] }));

@@ -10,7 +10,7 @@ use quadrille_types::ids::Action as Effect;
 use quadrille_types::journal::{Input, Timer, TimerKind};
 
 use super::shape::Shape;
-use crate::definition::Step;
+use crate::definition::{Exhausted, Step};
 use crate::state::{Activation, Live, Phase};
 
 /// One fact or timer on the way of a run.
@@ -45,6 +45,8 @@ pub enum Answer {
     Rejection(String),
     /// Every try failed.
     Exhausted,
+    /// Every try failed, and the event for that follows.
+    GaveUp(String),
     /// Its effect is undone, which emits these events.
     Undone(Vec<String>),
     /// Its effect can't be undone until somebody sees to it.
@@ -66,7 +68,9 @@ impl Move {
         match self {
             Self::Starts(event) | Self::Observed(event) => std::slice::from_ref(event),
             Self::Answers { answer: Answer::Success { events, .. } | Answer::Undone(events), .. } => events,
-            Self::Answers { answer: Answer::Rejection(event), .. } => std::slice::from_ref(event),
+            Self::Answers { answer: Answer::Rejection(event) | Answer::GaveUp(event), .. } => {
+                std::slice::from_ref(event)
+            }
             Self::Answers { answer: Answer::Exhausted | Answer::NotUndone, .. } | Self::Deadline => &[],
         }
     }
@@ -90,6 +94,7 @@ impl fmt::Display for Answer {
             Self::Success { events, .. } => write!(f, "emits {}", events.join(" and ")),
             Self::Rejection(event) => write!(f, "rejects with {event}"),
             Self::Exhausted => f.write_str("exhausts its tries"),
+            Self::GaveUp(event) => write!(f, "exhausts its tries and emits {event}"),
             Self::Undone(_) => f.write_str("is undone"),
             Self::NotUndone => f.write_str("cannot be undone at first"),
         }
@@ -151,11 +156,11 @@ fn event(name: &str, id: String) -> EventRef {
 /// Every answer that an activation may still give.
 fn answers(shape: &Shape<'_>, activation: &Activation, step: &Step) -> Vec<Possible> {
     let answers = match activation.phase {
-        Phase::Open => [successes(step), rejections(step), vec![Answer::Exhausted]].concat(),
-        Phase::Exhausted => [successes(step), rejections(step)].concat(),
+        Phase::Open => [successes(step), rejections(step), vec![Answer::Exhausted], gave_up(step)].concat(),
+        Phase::Exhausted => [successes(step), rejections(step), gave_up(step)].concat(),
         Phase::Undoing => [undone(step), vec![Answer::NotUndone]].concat(),
         Phase::UndoFailed => undone(step),
-        Phase::Gathering | Phase::Succeeded | Phase::Rejected | Phase::Undone => Vec::new(),
+        Phase::Gathering | Phase::Succeeded | Phase::Rejected | Phase::GivenUp | Phase::Undone => Vec::new(),
     };
     let one = |answer: Answer| {
         let result = StepResult {
@@ -172,7 +177,7 @@ fn answers(shape: &Shape<'_>, activation: &Activation, step: &Step) -> Vec<Possi
 }
 
 fn outcome(activation: &Activation, answer: &Answer) -> Outcome {
-    let events = |action, names: &[String]| {
+    let events = |action, names: &[String]| -> Vec<EventRef> {
         let id = |index| activation.id.event(action, index).to_string();
         names.iter().enumerate().map(|(index, name)| event(name, id(index))).collect()
     };
@@ -185,8 +190,14 @@ fn outcome(activation: &Activation, answer: &Answer) -> Outcome {
         }
         Answer::Exhausted => {
             let reason = Reason::Exhausted;
-            Outcome::Exhausted { reason, message: String::new(), inputs: Vec::new() }
+            Outcome::Exhausted { reason, message: String::new(), inputs: Vec::new(), event: None }
         }
+        Answer::GaveUp(name) => Outcome::Exhausted {
+            reason: Reason::Exhausted,
+            message: String::new(),
+            inputs: Vec::new(),
+            event: events(Effect::Do, std::slice::from_ref(name)).pop(),
+        },
         Answer::Undone(names) => Outcome::Undone { events: events(Effect::Undo, names) },
         Answer::NotUndone => Outcome::UndoExhausted { reason: Reason::Exhausted, message: String::new() },
     }
@@ -204,6 +215,13 @@ fn successes(step: &Step) -> Vec<Answer> {
 
 fn rejections(step: &Step) -> Vec<Answer> {
     step.rejects.iter().cloned().map(Answer::Rejection).collect()
+}
+
+fn gave_up(step: &Step) -> Vec<Answer> {
+    match &step.exhausted {
+        Exhausted::Emit(event) => vec![Answer::GaveUp(event.clone())],
+        Exhausted::Hold | Exhausted::Undo => Vec::new(),
+    }
 }
 
 /// An undo says with one event that it has happened, or without any.

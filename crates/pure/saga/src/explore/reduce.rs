@@ -96,8 +96,8 @@ fn entry(
             entry.extend(here);
             (complete && !moment.sealed).then_some(entry)
         }
-        Phase::Succeeded if undo_tells(shape, definition) => plain,
-        Phase::Succeeded | Phase::Rejected | Phase::Undone => {
+        Phase::Succeeded | Phase::GivenUp if undo_tells(shape, definition) => plain,
+        Phase::Succeeded | Phase::Rejected | Phase::GivenUp | Phase::Undone => {
             // It must not be begun again by events that may still come.
             let again = if is_coordinated(definition) {
                 !moment.sealed && shape.needs(step).iter().any(may_come)
@@ -120,7 +120,12 @@ fn last_undoable(shape: &Shape<'_>, live: &Live) -> Option<ActivationId> {
         return None;
     }
     let undoable = |a: &&Activation| {
-        a.phase == Phase::Succeeded && shape.step(&a.step).is_some_and(|step| step.undo.is_some())
+        let undo = shape.step(&a.step).and_then(|step| step.undo.as_ref());
+        undo.is_some_and(|undo| match a.phase {
+            Phase::Succeeded => true,
+            Phase::GivenUp => undo.also_when_unknown,
+            _ => false,
+        })
     };
     live.activations.values().filter(undoable).max_by_key(|a| a.order).map(|a| a.id)
 }

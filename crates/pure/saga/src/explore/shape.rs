@@ -70,7 +70,7 @@ impl<'f> Shape<'f> {
         let events = numbered(flow);
         let numbers = |names: &[String]| -> Vec<usize> { names.iter().map(|e| events[e.as_str()]).collect() };
         let outputs: Vec<Vec<usize>> =
-            flow.steps.iter().map(|s| [numbers(&s.emits), numbers(&s.rejects)].concat()).collect();
+            flow.steps.iter().map(|s| s.forward().map(|e| events[e.as_str()]).collect()).collect();
         let needs: Vec<Vec<usize>> = flow.steps.iter().map(|s| numbers(needed(s))).collect();
         let (mut listeners, mut joins) = (vec![Vec::new(); events.len()], vec![Vec::new(); events.len()]);
         for (at, step) in flow.steps.iter().enumerate() {
@@ -364,7 +364,7 @@ fn foreign(flow: &Flow, events: &BTreeMap<&str, usize>, outputs: &[Vec<usize>]) 
 
 fn fails(flow: &Flow, step: &Step) -> bool {
     let failing = |event: &String| flow.fails.events.contains(event);
-    step.exhausted == Exhausted::Undo || step.emits.iter().chain(&step.rejects).any(failing)
+    step.exhausted == Exhausted::Undo || step.forward().any(failing)
 }
 
 fn lineage(flow: &Flow) -> Lineage {

@@ -71,8 +71,26 @@ struct Sketch {
     second: Option<usize>,
     all: bool,
     undo: Option<Option<usize>>,
-    exhausted_means_undo: bool,
+    exhausted_means: Meaning,
     foreign: bool,
+}
+
+/// What exhausted tries mean; `EmitAlike`: what a rejection emits.
+#[derive(Clone, Debug)]
+enum Meaning {
+    Hold,
+    Undo,
+    EmitAlike,
+    EmitLater(usize),
+}
+
+fn meaning() -> impl Strategy<Value = Meaning> {
+    prop_oneof![
+        5 => Just(Meaning::Hold),
+        2 => Just(Meaning::Undo),
+        1 => Just(Meaning::EmitAlike),
+        1 => (0..5usize).prop_map(Meaning::EmitLater),
+    ]
 }
 
 fn sketch() -> impl Strategy<Value = Sketch> {
@@ -83,11 +101,18 @@ fn sketch() -> impl Strategy<Value = Sketch> {
         proptest::option::weighted(0.3, 0..5usize),
         any::<bool>(),
         proptest::option::weighted(0.5, proptest::option::weighted(0.2, 0..5usize)),
-        proptest::bool::weighted(0.25),
+        meaning(),
         proptest::bool::weighted(0.1),
     )
-        .prop_map(|(after, coordinated, rejects, second, all, undo, exhausted_means_undo, foreign)| {
-            Sketch { after, coordinated, rejects, second, all, undo, exhausted_means_undo, foreign }
+        .prop_map(|(after, coordinated, rejects, second, all, undo, exhausted_means, foreign)| Sketch {
+            after,
+            coordinated,
+            rejects,
+            second,
+            all,
+            undo,
+            exhausted_means,
+            foreign,
         })
 }
 
@@ -115,7 +140,14 @@ fn drawn(at: usize, count: usize, sketch: &Sketch, pivot: bool) -> Step {
         rejects: sketch.rejects.map(|_| format!("No{at}")).into_iter().collect(),
         undo,
         pivot,
-        exhausted: if sketch.exhausted_means_undo && !pivot { Exhausted::Undo } else { Exhausted::Hold },
+        exhausted: match sketch.exhausted_means {
+            Meaning::Undo if !pivot => Exhausted::Undo,
+            Meaning::EmitAlike if !pivot => Exhausted::Emit(format!("No{at}")),
+            Meaning::EmitLater(other) if !pivot => {
+                Exhausted::Emit(format!("E{}", at + 1 + other % (count - at)))
+            }
+            _ => Exhausted::Hold,
+        },
     }
 }
 

@@ -66,6 +66,7 @@ pub trait With: Sized {
     fn undo_if_unknown(self) -> Self;
     fn pivot(self) -> Self;
     fn exhausted_means_undo(self) -> Self;
+    fn exhausted_emits(self, event: &str) -> Self;
 }
 
 impl With for Step {
@@ -83,6 +84,10 @@ impl With for Step {
 
     fn exhausted_means_undo(self) -> Self {
         Self { exhausted: Exhausted::Undo, ..self }
+    }
+
+    fn exhausted_emits(self, event: &str) -> Self {
+        Self { exhausted: Exhausted::Emit(event.into()), ..self }
     }
 }
 
@@ -178,8 +183,10 @@ pub fn trigger(flow: &Flow, name: &str) -> Trigger {
 
 fn event_id(flow: &Flow, event: &str) -> String {
     let place = |events: &[String]| events.iter().position(|name| name == event);
-    let emitter =
-        flow.steps.iter().find_map(|step| Some((step, place(&step.emits).or_else(|| place(&step.rejects))?)));
+    let emitter = flow.steps.iter().find_map(|step| {
+        let given_up = || (step.exhausted == Exhausted::Emit(event.to_owned())).then_some(0);
+        Some((step, place(&step.emits).or_else(|| place(&step.rejects)).or_else(given_up)?))
+    });
     emitter.map_or_else(
         || "x".to_owned(),
         |(step, index)| activation(flow, &step.name).event(Effect::Do, index).to_string(),
@@ -215,11 +222,21 @@ pub fn no(flow: &Flow, step: &str) -> Input {
 
 pub fn exhausted(flow: &Flow, step: &str, reason: Reason) -> Input {
     let inputs = vec![event("Input", step)];
-    answer(flow, step, Outcome::Exhausted { reason, message: "why".into(), inputs })
+    answer(flow, step, Outcome::Exhausted { reason, message: "why".into(), inputs, event: None })
 }
 
 pub fn gone(flow: &Flow, step: &str) -> Input {
     exhausted(flow, step, Reason::Exhausted)
+}
+
+/// Every try fails, and the event that the step names for that is emitted.
+pub fn gave_up(flow: &Flow, step: &str) -> Input {
+    let Exhausted::Emit(event) = &flow.step(step).expect("a step").exhausted else {
+        panic!("{step} emits none")
+    };
+    let event = emitted(flow, step, Effect::Do, std::slice::from_ref(event)).pop();
+    let inputs = vec![self::event("Input", step)];
+    answer(flow, step, Outcome::Exhausted { reason: Reason::Exhausted, message: "why".into(), inputs, event })
 }
 
 pub fn undone(flow: &Flow, step: &str) -> Input {

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use quadrille_saga::changelog::{self, Key};
-use quadrille_saga::definition::{Flow, When};
+use quadrille_saga::definition::{Exhausted, Flow, When};
 use quadrille_saga::state::{ENDED_BYTES_MAX, End};
 use quadrille_saga::{Action, State, next};
 use quadrille_types::command::Command;
@@ -130,7 +130,12 @@ impl<'a> World<'a> {
                 (Outcome::Succeeded { events: events.clone(), inputs }, events)
             }
             Manner::Exhausts | Manner::Redriven => {
-                (Outcome::Exhausted { reason: Reason::Exhausted, message: String::new(), inputs }, Vec::new())
+                let events = match &step.exhausted {
+                    Exhausted::Emit(event) => emitted(std::slice::from_ref(event)),
+                    Exhausted::Hold | Exhausted::Undo => Vec::new(),
+                };
+                let (reason, message, event) = (Reason::Exhausted, String::new(), events.first().cloned());
+                (Outcome::Exhausted { reason, message, inputs, event }, events)
             }
         };
         self.step_fact(name, activation, trigger, result);
@@ -179,12 +184,13 @@ impl<'a> World<'a> {
     fn note(&mut self, result: &StepResult) {
         match result.result {
             Outcome::Succeeded { .. } => self.done.push(result.activation),
-            Outcome::Exhausted { .. } => {
+            Outcome::Exhausted { ref event, .. } => {
                 let also = self.flow.step(&result.step).and_then(|step| step.undo.as_ref());
                 if also.is_some_and(|undo| undo.also_when_unknown) {
                     self.unknown.insert(result.activation);
                 }
                 if self.manners.get(&result.step) == Some(&Manner::Redriven)
+                    && event.is_none()
                     && !self.undone.contains(&result.activation)
                     && self.undoing != Some(result.activation)
                 {

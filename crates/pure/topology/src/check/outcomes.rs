@@ -237,6 +237,7 @@ fn sentence(step: &Move) -> String {
             Answer::Success { events, .. } => format!("`{step}` answers with `{}`", events.join("`, `")),
             Answer::Rejection(event) => format!("`{step}` answers with `{event}`"),
             Answer::Exhausted => format!("`{step}` exhausts its tries"),
+            Answer::GaveUp(event) => format!("`{step}` exhausts its tries, which emits `{event}`"),
             Answer::Undone(_) => format!("`{step}` is undone"),
             Answer::NotUndone => format!("the undo of `{step}` exhausts its tries"),
         },

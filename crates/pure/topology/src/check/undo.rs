@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::codes;
-use crate::diagnostic::{Diagnostic, Report};
+use crate::diagnostic::{Diagnostic, Report, Span};
 use crate::flow::can_fail;
 use crate::mesh::{Exhausted, Owner, Saga, Step};
 
@@ -32,12 +32,15 @@ pub(super) fn check(subject: &Subject<'_>, report: &mut Report) -> BTreeSet<Stri
 
 /// Whether a pivot is held when its tries are exhausted.
 fn check_given_up(subject: &Subject<'_>, pivot: &Step, report: &mut Report) -> bool {
-    if pivot.exhausted != Exhausted::Undo {
-        return true;
-    }
-    let message = format!("the pivot `{}` can't be undone when its tries are exhausted", pivot.name);
+    let message = match pivot.exhausted {
+        Exhausted::Hold => return true,
+        Exhausted::Undo => format!("the pivot `{}` can't be undone when its tries are exhausted", pivot.name),
+        Exhausted::Emit(_) => {
+            format!("the pivot `{}` can't be given up when its tries are exhausted", pivot.name)
+        }
+    };
     report.add(
-        Diagnostic::new(codes::PIVOT_UNDONE, subject.step(&pivot.name, "exhausted"), message)
+        Diagnostic::new(codes::PIVOT_UNDONE, exhausted(subject, pivot), message)
             .label("it may have had its effect")
             .related(subject.step(&pivot.name, "pivot"), "from here on only forward")
             .help("let `exhausted` be `hold`: the pivot is tried again until it succeeds or refuses"),
@@ -48,14 +51,14 @@ fn check_given_up(subject: &Subject<'_>, pivot: &Step, report: &mut Report) -> b
 /// Something that could call for the undo that the step doesn't have.
 struct Threat {
     why: String,
-    place: crate::diagnostic::Span,
+    place: Span,
     label: String,
 }
 
 fn check_effect(subject: &Subject<'_>, saga: &Saga, step: &Step, report: &mut Report) -> bool {
     let Some(threat) = threat(subject, saga, step) else { return true };
     let message = format!("`{}` has no undo, but {}", step.name, threat.why);
-    let help = if step.exhausted == Exhausted::Undo {
+    let help = if fails_unknown(saga, step) {
         "give it an `undo`, say `effect: none` if it changes nothing, or make it the `pivot` and let `exhausted` be `hold`"
     } else {
         "give it an `undo`, say `effect: none` if it changes nothing, or make it the `pivot`"
@@ -73,10 +76,10 @@ fn threat(subject: &Subject<'_>, saga: &Saga, step: &Step) -> Option<Threat> {
     if step.pivot {
         return None;
     }
-    if step.exhausted == Exhausted::Undo {
+    if fails_unknown(saga, step) {
         return Some(Threat {
             why: "the saga fails when its tries are exhausted, and then it may have happened or not".into(),
-            place: subject.step(&step.name, "exhausted"),
+            place: exhausted(subject, step),
             label: "fails the saga".into(),
         });
     }
@@ -87,6 +90,23 @@ fn threat(subject: &Subject<'_>, saga: &Saga, step: &Step) -> Option<Threat> {
             label: "can pass after the step has run".into(),
         })
     })
+}
+
+/// The place of what follows exhausted tries.
+fn exhausted(subject: &Subject<'_>, step: &Step) -> Span {
+    match &step.exhausted {
+        Exhausted::Emit(event) => subject.step_event(&step.name, "exhausted", event),
+        Exhausted::Hold | Exhausted::Undo => subject.step(&step.name, "exhausted"),
+    }
+}
+
+/// Whether its exhausted tries fail the saga.
+fn fails_unknown(saga: &Saga, step: &Step) -> bool {
+    match &step.exhausted {
+        Exhausted::Hold => false,
+        Exhausted::Undo => true,
+        Exhausted::Emit(event) => saga.fails.contains(event),
+    }
 }
 
 fn later_failure(subject: &Subject<'_>, saga: &Saga, step: &Step) -> Option<Threat> {

@@ -73,8 +73,6 @@ fn exhausted(node: &Node, report: &mut Report) -> Option<Spanned<ExhaustedSource
             let mut fields = Fields::open(node, "`exhausted`", report)?;
             let event = fields.required("emit", values::text);
             fields.close(&[]);
-            let help = "write `undo` to fail the saga, or `hold` to wait for a redrive";
-            super::fields::not_yet("an event after exhausted tries", node.span, help, report);
             ExhaustedSource::Emit(event?)
         }
         _ => {

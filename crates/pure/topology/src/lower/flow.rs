@@ -54,9 +54,10 @@ fn step(step: &Step) -> SagaStep {
             .as_ref()
             .map(|undo| Undo { emits: undo.emits.clone(), also_when_unknown: undo.also_when_unknown }),
         pivot: step.pivot,
-        exhausted: match step.exhausted {
+        exhausted: match &step.exhausted {
+            mesh::Exhausted::Hold => Exhausted::Hold,
             mesh::Exhausted::Undo => Exhausted::Undo,
-            mesh::Exhausted::Hold | mesh::Exhausted::Emit(_) => Exhausted::Hold,
+            mesh::Exhausted::Emit(event) => Exhausted::Emit(event.clone()),
         },
     }
 }

@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 
 use quadrille_step::retry::Policy;
-use quadrille_step::spec::{Emits, EventSpec, Guarantee, Limits, Owner, ServiceSpec, StepSpec};
+use quadrille_step::spec::{
+    Emits, EventSpec, Fields, GivesUp, Guarantee, Limits, Owner, ServiceSpec, StepSpec,
+};
 use quadrille_types::Definition;
 use quadrille_types::topics::Names;
 
-use crate::mesh::{self, Group, Mesh, Step};
+use crate::gives_up;
+use crate::mesh::{self, Exhausted, Group, Mesh, Step};
 
 /// Partitions of every topic that is keyed by saga: facts, journal, state, outcomes.
 pub const SAGA_PARTITIONS: u32 = 4;
@@ -71,7 +74,10 @@ fn limits(mesh: &Mesh) -> Limits {
 /// Largest value of an event that facts and commands carry, in bytes: the inputs of a step and what it emits fit into
 /// one record together, be each as large as this.
 pub fn kept_bytes_max(mesh: &Mesh) -> usize {
-    let of_step = |step: &Step| step.when.events().len() + step.emits.events().len();
+    let of_step = |step: &Step| {
+        let gives_up = usize::from(matches!(step.exhausted, Exhausted::Emit(_)));
+        step.when.events().len() + step.emits.events().len().max(gives_up)
+    };
     let most = mesh.steps.values().map(of_step).max().unwrap_or(1);
     EVENT_BYTES_MAX.min(KEPT_BYTES_TOTAL / most.max(1))
 }
@@ -106,6 +112,7 @@ fn step_spec(mesh: &Mesh, step: &Step) -> StepSpec {
             Group::All(names) => Emits::Each(names.iter().cloned().collect()),
         },
         rejects: Emits::one_of(&step.rejects),
+        gives_up: gives_up(mesh, step),
         undo_emits: step.undo.as_ref().map(|undo| Emits::one_of(&undo.emits)),
         retry: Policy {
             tries: step.retry.tries,
@@ -118,6 +125,13 @@ fn step_spec(mesh: &Mesh, step: &Step) -> StepSpec {
         keeps_ledger: listens_to.as_ref().is_some_and(repeats),
         listens_to,
     }
+}
+
+/// What follows exhausted tries. A file that passed `check` leaves no field without a value.
+fn gives_up(mesh: &Mesh, step: &Step) -> Option<GivesUp> {
+    let Exhausted::Emit(event) = &step.exhausted else { return None };
+    let fields = gives_up::fields(mesh, step, event).unwrap_or_else(|_| Fields::Named(Vec::new()));
+    Some(GivesUp { event: event.clone(), fields })
 }
 
 /// Partitions of a step's control topic, ledger and dead-letter topic: those of its input, so that one lane owns them

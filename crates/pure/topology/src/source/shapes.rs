@@ -82,7 +82,7 @@ schema_of! {
         json_schema!({ "description": "A policy of `retries` by name, or written out.", "anyOf": [{ "type": "string" }, policy] })
     };
     ExhaustedSource, "Exhausted" => |_g| json_schema!({
-        "description": "`hold`: flagged for a person, the saga's clock runs. `undo`: the saga fails. `emit`: a business event follows.",
+        "description": "`hold`: flagged for a person, the saga's clock runs. `undo`: the saga fails. `emit`: the step has settled, and this event follows, with the trigger's fields and `step`, `reason`, `attempts`.",
         "anyOf": [
             { "enum": ["hold", "undo"] },
             { "type": "object", "properties": { "emit": { "type": "string" } }, "required": ["emit"], "additionalProperties": false },

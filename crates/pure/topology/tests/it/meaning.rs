@@ -131,6 +131,7 @@ fn every_change_of_meaning_changes_the_hash() {
         ("      also_when_unknown: true", "      also_when_unknown: false"),
         ("from: earliest", "from: 2027-01-31T08:00:00Z"),
         ("[OutOfStock, CardDeclined]", "[CardDeclined, OutOfStock]"),
+        ("    rejects: CardDeclined", "    exhausted: { emit: CardDeclined }\n    rejects: CardDeclined"),
     ];
     for (from, to) in changes {
         assert!(ORDER.contains(from), "{from}");

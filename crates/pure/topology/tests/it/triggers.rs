@@ -232,4 +232,5 @@ fn a_pivot_is_not_given_up() {
     let text = |pivot: &str| beside(&[("a", UNDO), ("b", pivot)], saga);
     assert_eq!(codes(text("    pivot: true\n    exhausted: hold\n")), Vec::<String>::new());
     assert_eq!(codes(text("    pivot: true\n    exhausted: undo\n")), ["Q0318"]);
+    assert_eq!(codes(text("    pivot: true\n    exhausted: { emit: bNo }\n")), ["Q0318"]);
 }
