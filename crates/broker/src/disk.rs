@@ -97,6 +97,16 @@ pub(crate) fn remove_folder(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Removes a file or folder that nothing needs any more; where that fails, it takes space and does no harm.
+pub(crate) fn discard(path: &Path) {
+    let result = if path.is_dir() { remove_folder(path) } else { remove_file(path) };
+    if let Err(error) = result
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tracing::warn!(path = %path.display(), %error, "superfluous file could not be removed");
+    }
+}
+
 /// Makes a folder and those above it, as far as they are missing.
 pub(crate) fn create_folder(path: &Path) -> io::Result<()> {
     #[cfg(feature = "power-cut")]

@@ -66,7 +66,7 @@
 //! # Known differences from Apache Kafka
 //! - Retention and compaction look for work once a second ([`Config::maintenance_interval_ms`]), not every five minutes and 15 s.
 //!   Compaction of a partition waits for a checkpoint, packs nothing again that it took from a compressed batch, and drops a
-//!   batch of which nothing is left, where Apache Kafka keeps an empty one.
+//!   batch of which nothing is left, where Apache Kafka may keep an empty one.
 //! - A transaction's markers are written together with its decision: what is committed is visible at once, and a new transaction
 //!   never meets `CONCURRENT_TRANSACTIONS`. Apache Kafka does both a little later. An expired transaction is aborted at once,
 //!   not at the next look.

@@ -176,6 +176,7 @@ fn what_was_acknowledged_survives_a_power_cut_and_a_missing_flush_is_noticed() {
     noticed(&load, "segments", is("log"));
     noticed(&load, "the journal's folder", folders("journal"));
     noticed(&load, "the topics' folders", folders("topics"));
+    noticed(&load, "the data folder", |path, op| *op == Op::FlushFolder && path.as_os_str().is_empty());
 }
 
 /// Without these flushes, some cut must do harm.

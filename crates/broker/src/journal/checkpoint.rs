@@ -42,7 +42,7 @@ impl Checkpoint {
         failpoint::reach(failpoint::CHECKPOINT_BEFORE_REMOVAL);
         files::remove_below(&self.folder, self.number)?;
         for path in &self.doomed {
-            remove(path);
+            disk::discard(path);
         }
         Ok(())
     }
@@ -63,14 +63,4 @@ impl Checkpoint {
 /// A change as CBOR.
 pub(crate) fn encode(change: &Change) -> Vec<u8> {
     minicbor::to_vec(change).expect("writing to memory cannot fail")
-}
-
-fn remove(path: &std::path::Path) {
-    let result = if path.is_dir() { disk::remove_folder(path) } else { disk::remove_file(path) };
-    match result {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-            tracing::warn!(path = %path.display(), error = %e, "superfluous file could not be removed");
-        }
-        _ => {}
-    }
 }

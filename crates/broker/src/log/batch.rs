@@ -236,6 +236,19 @@ pub(crate) mod tests {
         of(producer, timestamp, &records, transactional)
     }
 
+    /// The same batch, its records packed with gzip.
+    pub(crate) fn packed(batch: &[u8]) -> Bytes {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        std::io::Write::write_all(&mut gzip, &batch[HEADER..]).unwrap();
+        let records = gzip.finish().unwrap();
+        let count = BatchHeader::parse(batch).unwrap().records;
+        let mut out = BytesMut::from(&*rewritten(batch, &records, count, None));
+        let attributes = (&out[ATTRIBUTES_AT..]).get_i16() | 1;
+        (&mut out[ATTRIBUTES_AT..]).put_i16(attributes);
+        seal(&mut out);
+        out.freeze()
+    }
+
     type KeyValue<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
 
     fn of(producer: (i64, i16, i32), timestamp: i64, records: &[KeyValue<'_>], transactional: bool) -> Bytes {

@@ -163,7 +163,8 @@ pub(crate) fn marker_commits(batch: &[u8]) -> Option<bool> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::batch::{check, tests::batch};
+    use super::super::batch::tests::{batch, keyed, packed};
+    use super::super::batch::{check, rewritten};
     use super::*;
 
     #[test]
@@ -220,5 +221,27 @@ mod tests {
             assert_eq!((new.timestamp_delta, new.key, new.value), (delta, old.key, old.value));
             assert_eq!(new.raw, out);
         }
+    }
+
+    #[test]
+    fn a_compressed_batch_is_looked_into() {
+        let mut bytes = batch((-1, -1, -1), 10, &[b"one", b"two"], false).to_vec();
+        let mut records = Vec::new();
+        for (record, delta) in Records::of(&bytes[HEADER..]).flatten().zip([0, 5]) {
+            record.write_at(delta, &mut records);
+        }
+        bytes.truncate(HEADER);
+        bytes[35..43].copy_from_slice(&15i64.to_be_bytes()); // the largest timestamp
+        bytes.extend(records);
+        let bytes = packed(&rewritten(&bytes, &bytes[HEADER..], 2, None));
+        let header = check(&bytes).unwrap();
+        assert_eq!(header.codec(), 1);
+        assert_eq!(first_at(&bytes, &header, 11), Some((1, 15)));
+        assert_eq!(Contents::of(&bytes, &header), Contents { consistent: true, keyless: true });
+        let with_keys = packed(&keyed((-1, -1, -1), 10, &[("a", Some("1")), ("b", None)], false));
+        let header = check(&with_keys).unwrap();
+        assert_eq!(Contents::of(&with_keys, &header), Contents { consistent: true, keyless: false });
+        let lying = BatchHeader { records: 3, ..header };
+        assert!(!Contents::of(&with_keys, &lying).consistent);
     }
 }

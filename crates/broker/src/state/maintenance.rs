@@ -1,8 +1,9 @@
 //! Retention and compaction: looked after at intervals, recorded as changes like everything else.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::Core;
+use crate::disk;
 use crate::error::Result;
 use crate::journal::change::Change;
 use crate::log::cleaner::{Cleaned, Job};
@@ -96,7 +97,7 @@ impl Core {
             Ok(cleaned) if log.can_take(&cleaned) => {
                 self.record(Change::Compacted { number, partition, cleaned });
             }
-            Ok(cleaned) => log.files_of(&cleaned).iter().for_each(|path| remove(path)),
+            Ok(cleaned) => log.files_of(&cleaned).iter().for_each(|path| disk::discard(path)),
             Err(error) => {
                 let topic = topic.map_or("", |t| t.name.as_str());
                 tracing::error!(topic, partition, %error, "the partition cannot be compacted and is left as it is");
@@ -108,13 +109,5 @@ impl Core {
 
 /// Removes files that a crash left behind: of segments that nothing names.
 pub(crate) fn remove_unknown(files: Vec<PathBuf>, doomed: &[PathBuf]) {
-    files.iter().filter(|path| !doomed.contains(path)).for_each(|path| remove(path));
-}
-
-fn remove(path: &Path) {
-    if let Err(error) = crate::disk::remove_file(path)
-        && error.kind() != std::io::ErrorKind::NotFound
-    {
-        tracing::warn!(path = %path.display(), %error, "superfluous file could not be removed");
-    }
+    files.iter().filter(|path| !doomed.contains(path)).for_each(|path| disk::discard(path));
 }
