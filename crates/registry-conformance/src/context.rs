@@ -1,6 +1,7 @@
 //! A registry to be asked, and small helpers to ask with.
 
 use std::future::Future;
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
@@ -8,6 +9,9 @@ use tokio::runtime::Runtime;
 
 /// The content type that Confluent's clients send and expect.
 const MEDIA_TYPE: &str = "application/vnd.schemaregistry.v1+json";
+
+/// What a request may take: beyond it there is no answer.
+const ANSWER_LIMIT: Duration = Duration::from_secs(15);
 
 /// The registry under test.
 #[derive(Debug)]
@@ -63,7 +67,7 @@ impl Context {
     /// No runtime or HTTP client can be made.
     pub fn new(base_url: &str) -> anyhow::Result<Context> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let client = reqwest::Client::builder().no_proxy().build()?;
+        let client = reqwest::Client::builder().no_proxy().timeout(ANSWER_LIMIT).build()?;
         Ok(Context { base_url: base_url.trim_end_matches('/').to_owned(), client, runtime })
     }
 
@@ -168,6 +172,11 @@ impl Context {
         ensure!(answer["compatibility"] == level, "{answer}");
         Ok(())
     }
+}
+
+/// Whether a check failed because a request found no answer within its limit.
+pub fn unanswered(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| cause.downcast_ref().is_some_and(reqwest::Error::is_timeout))
 }
 
 /// A record named `name` in namespace `shop` with these fields.

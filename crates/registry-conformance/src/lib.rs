@@ -9,7 +9,7 @@ mod checks;
 mod context;
 
 pub use checks::CHECKS;
-pub use context::{Answer, Context};
+pub use context::{Answer, Context, unanswered};
 
 /// One thing that a registry must do.
 #[derive(Debug, Clone, Copy)]
