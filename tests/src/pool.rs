@@ -40,6 +40,15 @@ pub fn cluster_for(promise: &Promise, kind: Kind) -> Result<Cluster, Refused> {
     Ok(Cluster::new(kind, nodes, promise.own_broker))
 }
 
+/// The embedded broker that promises share.
+pub(crate) fn shared_embedded() -> Result<Cluster> {
+    match EMBEDDED.get(own_embedded) {
+        Ok(node) => Ok(Cluster::new(Kind::Embedded, vec![node], false)),
+        Err(Refused::Failed(error)) => Err(error),
+        Err(Refused::Unavailable(why)) => Err(anyhow!(why)),
+    }
+}
+
 /// Fetches all that the tests need. The error names what cannot be had.
 pub fn fetch() -> Result<()> {
     let kits = [kafka_kit().err(), registry_kit().err(), Python::kit().err()];

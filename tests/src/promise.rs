@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::cluster::{Cluster, Kind};
+use crate::pool;
 
 /// One thing that Quadrille promises, written once and run against every target that has what it needs.
 #[derive(Clone, Debug)]
@@ -16,6 +17,7 @@ pub struct Promise {
     pub(crate) needs: Needs,
     pub(crate) own_broker: bool,
     pub(crate) secured: bool,
+    pub(crate) of_kafka_only: bool,
     pub(crate) python: bool,
     pub(crate) undisturbed: bool,
     pub(crate) limit: Duration,
@@ -57,7 +59,17 @@ impl Promise {
     /// A promise about a broker that lets in only who has a password, which it shares with others, within 60 s. There is
     /// one of Apache Kafka's only.
     pub fn on_secured(name: &str, body: impl Fn(&Cluster) -> Result<()> + Send + Sync + 'static) -> Promise {
-        Promise { secured: true, ..Promise::on_broker(name, body) }
+        Promise { secured: true, of_kafka_only: true, ..Promise::on_broker(name, body) }
+    }
+
+    /// A promise that the embedded broker and Apache Kafka do the same, both shared with others, within 60 s: one trial,
+    /// `kafka::…`, with the embedded one as the first.
+    pub fn on_both(
+        name: &str,
+        body: impl Fn(&Cluster, &Cluster) -> Result<()> + Send + Sync + 'static,
+    ) -> Promise {
+        let both = move |kafka: &Cluster| body(&pool::shared_embedded()?, kafka);
+        Promise { of_kafka_only: true, ..Promise::on_broker(name, both) }
     }
 
     /// A promise about a registry alone, which it may share with others, within 60 s.
@@ -74,8 +86,17 @@ impl Promise {
         // `module_path!()` begins with the name of the test binary.
         let name = name.strip_prefix("promises::").unwrap_or(name).to_owned();
         let limit = Duration::from_secs(60);
-        let (own_broker, secured, python, undisturbed) = (false, false, false, false);
-        Promise { name, body, needs, own_broker, secured, python, undisturbed, limit }
+        Promise {
+            name,
+            body,
+            needs,
+            own_broker: false,
+            secured: false,
+            of_kafka_only: false,
+            python: false,
+            undisturbed: false,
+            limit,
+        }
     }
 
     /// It needs a registry beside its broker.
@@ -111,7 +132,7 @@ impl Promise {
     pub(crate) fn kinds(&self) -> &'static [Kind] {
         match self.needs {
             Needs::Nothing => &[],
-            _ if self.secured => &[Kind::Kafka],
+            _ if self.of_kafka_only => &[Kind::Kafka],
             Needs::Broker | Needs::BrokerAndRegistry => &[Kind::Embedded, Kind::Kafka],
             Needs::Registry => &[Kind::Embedded, Kind::Registry],
         }

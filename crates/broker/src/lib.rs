@@ -71,8 +71,9 @@
 //!   never meets `CONCURRENT_TRANSACTIONS`. Apache Kafka does both a little later. An expired transaction is aborted at once,
 //!   not at the next look.
 //! - InitProducerId aborts the open transaction of the owner before and answers at once, without a round of retries.
-//! - No KIP-848 and share groups, no fetch sessions, no topic IDs in Fetch and Produce, no ACLs, quotas, SASL or TLS. Transactional and
-//!   producer IDs never expire, nor do offsets of empty groups.
+//! - No KIP-848 and share groups, no fetch sessions, no topic IDs in Fetch and Produce, no ACLs, quotas, SASL or TLS.
+//!   Transactional IDs never expire, nor do offsets of empty groups.
+//! - Apache Kafka 4.3 names a deleted record as the newest one by time until its segment is gone; this broker does not.
 //! - OffsetDelete is refused for every topic while the group has members.
 //! - Internal topics (`__consumer_offsets`, `__transaction_state`) do not exist.
 

@@ -158,12 +158,21 @@ fn outcome(result: Result<(), Refusal>) -> (i16, Option<StrBytes>) {
     }
 }
 
+/// IncrementalAlterConfigs: the value is the new one.
+const SET: i8 = 0;
+
 /// The topic's settings after the changes: 0 set, 1 delete, 2 append to a list, 3 subtract from a list.
 fn changed(
     core: &Core,
     name: &str,
     changes: Vec<AlterableConfig>,
 ) -> Result<BTreeMap<String, String>, Refusal> {
+    for change in &changes {
+        let value = change.value.as_deref().filter(|_| change.config_operation == SET);
+        if let Some(value) = value {
+            settings::check(&change.name, value).map_err(|why| (ResponseError::InvalidConfig, why))?;
+        }
+    }
     let mut configs = core.tables.topic(name).ok_or_else(|| unknown(name))?.configs.clone();
     for change in changes {
         let key = change.name.to_string();
@@ -174,7 +183,7 @@ fn changed(
             configs.get(&key).cloned().or_else(|| setting.map(|s| s.default.to_string())).unwrap_or_default();
         let mut parts: Vec<&str> = before.split(',').filter(|p| !p.is_empty()).collect();
         match (change.config_operation, &value) {
-            (0, Some(value)) => {
+            (SET, Some(value)) => {
                 configs.insert(key, value.clone());
             }
             (1, _) => {

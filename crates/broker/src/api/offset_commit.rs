@@ -100,6 +100,10 @@ fn commit(
     let now_ms = context.now_ms();
     context.with(|core| {
         parts.iter_mut().for_each(|part| part.error = check(core, &part.entry));
+        let unknown = ResponseError::UnknownTopicOrPartition.code();
+        if parts.iter().all(|part| part.error == unknown) {
+            return;
+        }
         let good: Vec<OffsetEntry> = parts.iter().filter(|p| p.error == 0).map(|p| p.entry.clone()).collect();
         let result = if group.is_empty() {
             Err(ResponseError::InvalidGroupId)
@@ -107,7 +111,7 @@ fn commit(
             core.commit_offsets(now_ms, group, caller, owner, good)
         };
         if let Err(error) = result {
-            parts.iter_mut().for_each(|part| part.error = error.code());
+            parts.iter_mut().filter(|p| p.error != unknown).for_each(|part| part.error = error.code());
         }
     });
     parts

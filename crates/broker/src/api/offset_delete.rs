@@ -1,5 +1,7 @@
 //! OffsetDelete: a group forgets offsets of partitions that it does not read.
 
+use std::collections::BTreeSet;
+
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::offset_delete_response::{
     OffsetDeleteResponsePartition, OffsetDeleteResponseTopic,
@@ -24,12 +26,17 @@ pub(crate) fn handle(context: &Context<'_>, request: OffsetDeleteRequest) -> Off
         let places = request.topics.iter();
         let places =
             places.flat_map(|t| t.partitions.iter().map(|p| (t.name.to_string(), p.partition_index)));
-        let partitions: Vec<_> = places.collect();
+        let (known, unknown): (BTreeSet<_>, BTreeSet<_>) =
+            places.partition(|(topic, partition)| core.tables.partition(topic, *partition).is_some());
+        let partitions = Vec::from_iter(known);
         if error == 0 {
             core.record(Change::OffsetsDeleted { group, partitions });
         }
         let topics = request.topics.into_iter().map(|topic| {
             let partitions = topic.partitions.iter().map(|p| {
+                let place = (topic.name.to_string(), p.partition_index);
+                let unknown = unknown.contains(&place);
+                let error = if unknown { ResponseError::UnknownTopicOrPartition.code() } else { error };
                 OffsetDeleteResponsePartition::default()
                     .with_partition_index(p.partition_index)
                     .with_error_code(error)

@@ -22,11 +22,16 @@ pub(crate) fn handle(context: &Context<'_>, request: &ProduceRequest) -> Produce
         .collect();
     let now_ms = crate::clock::wall_ms();
     let transactional_id = request.transactional_id.as_ref().map(|id| id.as_str());
+    let transactional = |checked: &Checked<'_>| checked.is_ok_and(|(header, ..)| header.is_transactional());
+    let named = transactional_id.is_some() || !checked.iter().flatten().any(transactional);
+    let named = if named { Ok(()) } else { Err(ResponseError::TransactionalIdAuthorizationFailed) };
     let responses = context.with(|core| {
         let topics = request.topic_data.iter().zip(&checked).map(|(topic, checked)| {
             let partitions = topic.partition_data.iter().zip(checked).map(|(data, checked)| {
-                let result = checked.and_then(|(header, contents, bytes)| {
-                    let (topic, partition) = (topic.name.as_str(), data.index);
+                let (topic, partition) = (topic.name.as_str(), data.index);
+                let known = core.tables.partition(topic, partition).map(drop);
+                let known = known.ok_or(ResponseError::UnknownTopicOrPartition);
+                let result = named.and(known).and(*checked).and_then(|(header, contents, bytes)| {
                     let batch = ToAppend { topic, partition, transactional_id, header, contents, bytes };
                     core.produce(batch, now_ms)
                 });

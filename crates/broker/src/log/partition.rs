@@ -52,6 +52,8 @@ pub(crate) struct Partition {
     /// Offsets below are durable as the flush level says, and may be read.
     pub(crate) high_watermark: i64,
     producers: BTreeMap<i64, ProducerState>,
+    /// Epoch and lowest sequence of transactional batches that came before their transaction was verified here (KIP-890).
+    attempted: BTreeMap<i64, (i16, i32)>,
     stability: Stability,
     waiting: Vec<Arc<Notify>>,
 }
@@ -68,6 +70,7 @@ impl Partition {
             end_offset: 0,
             high_watermark: 0,
             producers: BTreeMap::new(),
+            attempted: BTreeMap::new(),
             stability: Stability::default(),
             waiting: Vec::new(),
         }
@@ -103,7 +106,38 @@ impl Partition {
         if batch.producer_id < 0 {
             return Ok(Verdict::Append);
         }
-        producer::judge(self.producers.get(&batch.producer_id), batch)
+        let verdict = producer::judge(self.producers.get(&batch.producer_id), batch)?;
+        let lowest = self.attempted.get(&batch.producer_id);
+        let skips = lowest
+            .is_some_and(|(epoch, lowest)| batch.base_sequence > *lowest && batch.producer_epoch <= *epoch);
+        if skips && verdict == Verdict::Append && batch.is_transactional() {
+            return Err(ResponseError::OutOfOrderSequenceNumber);
+        }
+        Ok(verdict)
+    }
+
+    /// A transactional batch came whose producer has no open transaction here. If it is refused, what comes later must not
+    /// begin behind it.
+    pub(crate) fn attempt(&mut self, batch: &BatchHeader) -> std::result::Result<(), ResponseError> {
+        let known = self.producers.get(&batch.producer_id);
+        if known.is_some_and(|known| batch.producer_epoch < known.epoch) {
+            return Err(ResponseError::InvalidProducerEpoch);
+        }
+        let this = (batch.producer_epoch, batch.base_sequence);
+        let kept = self.attempted.entry(batch.producer_id).or_insert(this);
+        if this.0 > kept.0 {
+            *kept = this;
+        }
+        kept.1 = kept.1.min(this.1);
+        Ok(())
+    }
+
+    /// Forgets producers that have written nothing since then and have no open transaction here
+    /// (`producer.id.expiration.ms`): the next batch of such a one is taken as its first.
+    pub(crate) fn forget_producers(&mut self, since_ms: i64) {
+        let open = |id: i64| self.stability.open_since(id).is_some();
+        self.producers.retain(|id, state| state.last_ms >= since_ms || open(*id));
+        self.attempted.clear();
     }
 
     /// First offset of the producer's open transaction here.
@@ -116,6 +150,9 @@ impl Partition {
         if header.producer_id >= 0 {
             let known = self.producers.remove(&header.producer_id);
             self.producers.insert(header.producer_id, producer::after(known, &header));
+            if header.is_transactional() {
+                self.attempted.remove(&header.producer_id);
+            }
         }
         if header.is_control() {
             if let Some(committed) = record::marker_commits(&batch) {

@@ -183,7 +183,7 @@ impl TimeSearch {
         if header.last_offset() < self.start {
             return None;
         }
-        record::first_at(batch, header, self.ms)
+        record::first_at(batch, header, self.ms, self.start)
     }
 
     fn look_in(&self, window: &Window<'_>, mut position: u64) -> Result<Option<(i64, i64)>, ReadError> {

@@ -137,18 +137,19 @@ impl Contents {
     }
 }
 
-/// Offset and timestamp of the first record at or after `timestamp`.
-pub(crate) fn first_at(batch: &[u8], header: &BatchHeader, timestamp: i64) -> Option<(i64, i64)> {
+/// Offset and timestamp of the first record at or after `timestamp`; those below `start` are gone.
+pub(crate) fn first_at(batch: &[u8], header: &BatchHeader, timestamp: i64, start: i64) -> Option<(i64, i64)> {
     if header.max_timestamp < timestamp {
         return None;
     }
     if header.has_append_time() {
-        return Some((header.base_offset, header.max_timestamp));
+        return Some((header.base_offset.max(start), header.max_timestamp));
     }
     let records = codec::records(batch, header).ok()?;
     Records::of(&records).flatten().find_map(|record| {
         let at = header.base_timestamp.checked_add(record.timestamp_delta)?;
-        (at >= timestamp).then_some((header.base_offset + i64::from(record.offset_delta), at))
+        let offset = header.base_offset + i64::from(record.offset_delta);
+        (at >= timestamp && offset >= start).then_some((offset, at))
     })
 }
 
@@ -205,8 +206,8 @@ mod tests {
     fn the_first_record_at_a_time_is_found() {
         let bytes = batch((-1, -1, -1), 10, &[b"one", b"two"], false);
         let header = check(&bytes).unwrap();
-        assert_eq!(first_at(&bytes, &header, 10), Some((0, 10)));
-        assert_eq!(first_at(&bytes, &header, 11), None);
+        assert_eq!(first_at(&bytes, &header, 10, 0), Some((0, 10)));
+        assert_eq!(first_at(&bytes, &header, 11, 0), None);
     }
 
     #[test]
@@ -236,7 +237,8 @@ mod tests {
         let bytes = packed(&rewritten(&bytes, &bytes[HEADER..], 2, None));
         let header = check(&bytes).unwrap();
         assert_eq!(header.codec(), 1);
-        assert_eq!(first_at(&bytes, &header, 11), Some((1, 15)));
+        assert_eq!(first_at(&bytes, &header, 11, 0), Some((1, 15)));
+        assert_eq!(first_at(&bytes, &header, 0, 1), Some((1, 15)), "what is gone is not found");
         assert_eq!(Contents::of(&bytes, &header), Contents { consistent: true, keyless: true });
         let with_keys = packed(&keyed((-1, -1, -1), 10, &[("a", Some("1")), ("b", None)], false));
         let header = check(&with_keys).unwrap();

@@ -52,6 +52,8 @@ pub(crate) struct Core {
     pub(crate) compaction: Compaction,
     /// When retention and compaction are looked after next.
     pub(super) maintain_at_ms: i64,
+    /// When producers that have not written for long are looked for next.
+    pub(super) forget_at_ms: i64,
     /// The broker is to stop.
     pub(crate) stopping: bool,
     /// Why nothing can be written any more.
@@ -74,6 +76,7 @@ impl Core {
             checkpoint_wanted: false,
             compaction: Compaction::default(),
             maintain_at_ms: 0,
+            forget_at_ms: 0,
             stopping: false,
             failure: None,
             timer_ms: i64::MAX,

@@ -144,10 +144,10 @@ impl Core {
         transaction: Option<TxnOwner<'_>>,
         mut offsets: Vec<OffsetEntry>,
     ) -> Result<(), ResponseError> {
-        self.may_commit(group, caller, transaction.is_some())?;
         if let Some(TxnOwner { id, owner }) = transaction {
             txn::verify_group(self.tables.transactions.get(id), owner, group)?;
         }
+        self.may_commit(group, caller, transaction.is_some())?;
         if caller.generation >= 0 {
             self.tables.group_mut(group).members.touch(now_ms, &caller.member_id);
         }

@@ -10,6 +10,10 @@ use crate::log::cleaner::{Cleaned, Job};
 use crate::log::partition::{Cleanable, CompactionRules};
 use crate::log::retention;
 
+/// As `producer.id.expiration.ms` and its check interval are in Apache Kafka by default.
+const PRODUCER_ID_EXPIRATION_MS: i64 = 86_400_000;
+const PRODUCER_ID_EXPIRATION_CHECK_MS: i64 = 600_000;
+
 /// A partition: the topic's number and the index.
 pub(crate) type Place = (u64, u32);
 
@@ -34,11 +38,22 @@ impl Core {
             let (number, partition) = place;
             self.record(Change::RecordsDeleted { number, partition, offset: before });
         }
+        if self.forget_at_ms <= now_ms {
+            self.forget_producers(now_ms);
+        }
         if !self.compaction.running && self.compaction.next.is_none() && !self.checkpointing {
             self.compaction.next = self.cleanable(now_ms);
         }
         self.checkpoint_wanted |= !self.tables.doomed.is_empty();
         self.maintain_at_ms = now_ms.saturating_add(self.config.maintenance_interval_ms);
+    }
+
+    fn forget_producers(&mut self, now_ms: i64) {
+        let topics = self.tables.topics.values_mut();
+        for log in topics.flat_map(|topic| &mut topic.partitions) {
+            log.forget_producers(now_ms.saturating_sub(PRODUCER_ID_EXPIRATION_MS));
+        }
+        self.forget_at_ms = now_ms.saturating_add(PRODUCER_ID_EXPIRATION_CHECK_MS);
     }
 
     fn expired(&self, now_ms: i64) -> Vec<(Place, i64)> {

@@ -25,10 +25,16 @@ pub(crate) struct Setting {
     pub(crate) kind: Type,
     /// The values allowed; empty for any of the type.
     allowed: &'static [&'static str],
+    /// The smallest number allowed.
+    least: i64,
 }
 
 const fn setting(name: &'static str, kind: Type, default: &'static str) -> Setting {
-    Setting { name, default, kind, allowed: &[] }
+    Setting { name, default, kind, allowed: &[], least: i64::MIN }
+}
+
+const fn number(name: &'static str, kind: Type, default: &'static str, least: i64) -> Setting {
+    Setting { least, ..setting(name, kind, default) }
 }
 
 const fn choice(
@@ -37,10 +43,10 @@ const fn choice(
     default: &'static str,
     allowed: &'static [&'static str],
 ) -> Setting {
-    Setting { name, default, kind, allowed }
+    Setting { allowed, ..setting(name, kind, default) }
 }
 
-/// Every topic setting, with Apache Kafka's defaults.
+/// Every topic setting, with Apache Kafka's defaults and bounds.
 pub(crate) const TOPIC: &[Setting] = &[
     choice("cleanup.policy", Type::List, "delete", &["delete", "compact"]),
     choice(
@@ -49,28 +55,28 @@ pub(crate) const TOPIC: &[Setting] = &[
         "producer",
         &["producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"],
     ),
-    setting("delete.retention.ms", Type::Long, "86400000"),
-    setting("file.delete.delay.ms", Type::Long, "60000"),
-    setting("flush.messages", Type::Long, "9223372036854775807"),
-    setting("flush.ms", Type::Long, "9223372036854775807"),
+    number("delete.retention.ms", Type::Long, "86400000", 0),
+    number("file.delete.delay.ms", Type::Long, "60000", 0),
+    number("flush.messages", Type::Long, "9223372036854775807", 1),
+    number("flush.ms", Type::Long, "9223372036854775807", 0),
     setting("follower.replication.throttled.replicas", Type::List, ""),
-    setting("index.interval.bytes", Type::Int, "4096"),
+    number("index.interval.bytes", Type::Int, "4096", 0),
     setting("leader.replication.throttled.replicas", Type::List, ""),
-    setting("max.compaction.lag.ms", Type::Long, "9223372036854775807"),
-    setting("max.message.bytes", Type::Int, "1048588"),
-    setting("message.timestamp.after.max.ms", Type::Long, "3600000"),
-    setting("message.timestamp.before.max.ms", Type::Long, "9223372036854775807"),
+    number("max.compaction.lag.ms", Type::Long, "9223372036854775807", 1),
+    number("max.message.bytes", Type::Int, "1048588", 0),
+    number("message.timestamp.after.max.ms", Type::Long, "3600000", 0),
+    number("message.timestamp.before.max.ms", Type::Long, "9223372036854775807", 0),
     choice("message.timestamp.type", Type::String, "CreateTime", &["CreateTime", "LogAppendTime"]),
     setting("min.cleanable.dirty.ratio", Type::Double, "0.5"),
-    setting("min.compaction.lag.ms", Type::Long, "0"),
-    setting("min.insync.replicas", Type::Int, "1"),
+    number("min.compaction.lag.ms", Type::Long, "0", 0),
+    number("min.insync.replicas", Type::Int, "1", 1),
     setting("preallocate", Type::Boolean, "false"),
     setting("retention.bytes", Type::Long, "-1"),
-    setting("retention.ms", Type::Long, "604800000"),
-    setting("segment.bytes", Type::Int, "1073741824"),
-    setting("segment.index.bytes", Type::Int, "10485760"),
-    setting("segment.jitter.ms", Type::Long, "0"),
-    setting("segment.ms", Type::Long, "604800000"),
+    number("retention.ms", Type::Long, "604800000", -1),
+    number("segment.bytes", Type::Int, "1073741824", 1 << 20),
+    number("segment.index.bytes", Type::Int, "10485760", 4),
+    number("segment.jitter.ms", Type::Long, "0", 0),
+    number("segment.ms", Type::Long, "604800000", 1),
     setting("unclean.leader.election.enable", Type::Boolean, "false"),
 ];
 
@@ -78,9 +84,9 @@ impl Setting {
     fn accepts(&self, value: &str) -> bool {
         let typed = match self.kind {
             Type::Boolean => matches!(value, "true" | "false"),
-            Type::Int => value.parse::<i32>().is_ok(),
-            Type::Long => value.parse::<i64>().is_ok(),
-            Type::Double => value.parse::<f64>().is_ok_and(f64::is_finite),
+            Type::Int => value.parse::<i32>().is_ok_and(|value| i64::from(value) >= self.least),
+            Type::Long => value.parse::<i64>().is_ok_and(|value| value >= self.least),
+            Type::Double => value.parse::<f64>().is_ok_and(|value| (0.0..=1.0).contains(&value)),
             Type::String | Type::List => true,
         };
         let allowed = |v: &str| self.allowed.is_empty() || self.allowed.contains(&v);

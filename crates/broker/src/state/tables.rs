@@ -175,7 +175,10 @@ impl Tables {
                 }
             }
             Change::OffsetsEnded { group, producer_id, committed } => {
-                self.group_mut(&group).offsets.end(producer_id, committed);
+                // A transaction that a group joined without offsets leaves no group behind.
+                if let Some(state) = self.groups.get_mut(&group) {
+                    state.offsets.end(producer_id, committed);
+                }
             }
             Change::OffsetsDeleted { group, partitions } => {
                 let offsets = &mut self.group_mut(&group).offsets;

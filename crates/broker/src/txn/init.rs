@@ -45,13 +45,18 @@ pub(crate) fn init(
         }
     }
     let abort = (known.status == Status::Ongoing).then(|| fence(known));
-    let epoch = abort.as_ref().map_or(known.epoch, |a| a.epoch);
     let last_epoch = if request.own.is_some() { known.epoch } else { -1 };
+    let epoch = match (&abort, request.own) {
+        // It asks again after the abort, and its epoch is then the one before the fencing one.
+        (Some(fenced), Some(_)) => fenced.epoch,
+        (Some(fenced), None) => fenced.epoch.saturating_add(1),
+        (None, _) => known.epoch.saturating_add(1),
+    };
     // The largest epoch stays free for fencing this producer's last transaction.
-    let ready = if epoch >= i16::MAX - 1 {
+    let ready = if epoch == i16::MAX {
         empty(fresh_id, 0, -1, request.timeout_ms)
     } else {
-        empty(known.producer_id, epoch + 1, last_epoch, request.timeout_ms)
+        empty(known.producer_id, epoch, last_epoch, request.timeout_ms)
     };
     Ok(Initialised { abort, ready })
 }
@@ -114,6 +119,14 @@ mod tests {
         assert_eq!(own((5, 2)), Ok(3), "a retry of the bump before gives the same answer");
         assert_eq!(own((5, 1)), Err(ResponseError::ProducerFenced));
         assert_eq!(own((6, 3)), Err(ResponseError::ProducerFenced));
+    }
+
+    #[test]
+    fn a_producer_that_recovers_itself_from_an_open_transaction_gets_the_epoch_that_fenced_it() {
+        let own = |state: &Transaction, own| init(Some(state), InitRequest { own: Some(own), ..ANY }, 77);
+        let done = own(&ongoing(), (5, 3)).unwrap();
+        assert_eq!((done.abort.map(|abort| abort.epoch), done.ready.epoch), (Some(4), 4));
+        assert_eq!(own(&done.ready, (5, 3)).map(|again| again.ready.epoch), Ok(4), "a retry");
     }
 
     #[test]

@@ -318,3 +318,27 @@ fn retention_of_everything_leaves_an_empty_log_that_goes_on() {
     log.spill(up_to(3_000)).unwrap();
     assert_eq!(read(&log, 21, 22, 1_000), [21]);
 }
+
+#[test]
+fn producers_that_have_not_written_for_long_are_forgotten_unless_their_transaction_is_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut log = Partition::new(folder.path());
+    put(&mut log, (4, 0, 0), 5, &[b"a"], false);
+    put(&mut log, (5, 0, 0), 6, &[b"b"], true);
+    put(&mut log, (6, 0, 0), 9, &[b"c"], false);
+    log.forget_producers(7);
+    assert_eq!(log.image().producers.keys().copied().collect::<Vec<_>>(), [5, 6]);
+}
+
+#[test]
+fn nothing_begins_behind_what_was_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut log = Partition::new(folder.path());
+    let header = |epoch, sequence| check(&batch((4, epoch, sequence), 5, &[b"a"], true)).unwrap();
+    log.attempt(&header(1, 3)).unwrap();
+    let gap = Err(ResponseError::OutOfOrderSequenceNumber);
+    assert_eq!(log.judge(&header(1, 4)), gap);
+    assert_eq!(log.judge(&header(1, 3)), Ok(Verdict::Append));
+    log.attempt(&header(2, 7)).unwrap();
+    assert_eq!(log.judge(&header(2, 7)), Ok(Verdict::Append), "a newer epoch begins anew");
+}
