@@ -27,8 +27,7 @@ use clients::{
 const TRANSACTIONS: i64 = 120;
 const KEYS: i64 = 5;
 const CUTS: usize = 80;
-const COMPACTED: [(&str, &str); 3] =
-    [("cleanup.policy", "compact"), ("segment.bytes", "2000"), ("min.cleanable.dirty.ratio", "0.001")];
+const COMPACTED: [(&str, &str); 2] = [("cleanup.policy", "compact"), ("min.cleanable.dirty.ratio", "0.001")];
 
 /// A transaction that ended, and when that was acknowledged, in operations.
 #[derive(Debug)]
@@ -51,7 +50,7 @@ fn config(data: &Path) -> Result<Config> {
     Ok(Config {
         checkpoint_bytes: 20_000,
         tail_bytes: 1_500,
-        max_segment_bytes: 8_000,
+        max_segment_bytes: 2_000,
         maintenance_interval_ms: 50,
         flush: Flush::Commit,
         ..base

@@ -12,6 +12,7 @@ const DATA: &str = "QUADRILLE_TEST_BROKER_DATA";
 const LISTEN: &str = "QUADRILLE_TEST_BROKER_LISTEN";
 const FLUSH_OS: &str = "QUADRILLE_TEST_BROKER_FLUSH_OS";
 const CHECKPOINT: &str = "QUADRILLE_TEST_BROKER_CHECKPOINT";
+const SEGMENT: &str = "QUADRILLE_TEST_BROKER_SEGMENT";
 const FAILPOINT: &str = "QUADRILLE_BROKER_FAILPOINT";
 
 /// Serves until killed, if this process was started by [`Process::start`].
@@ -26,6 +27,7 @@ fn serve(data: &str) -> Result<()> {
     let mut config = Config::new(std::env::var(LISTEN)?.parse()?, data);
     config.flush = if std::env::var(FLUSH_OS).is_ok() { Flush::Os } else { Flush::Commit };
     config.checkpoint_bytes = std::env::var(CHECKPOINT)?.parse()?;
+    config.max_segment_bytes = std::env::var(SEGMENT)?.parse()?;
     config.maintenance_interval_ms = 200; // so that kills hit retention and compaction too
     let broker = Broker::start(config)?;
     println!("{}", broker.bootstrap());
@@ -41,11 +43,13 @@ pub(crate) struct Setup {
     pub(crate) data: PathBuf,
     pub(crate) flush: Flush,
     pub(crate) checkpoint_bytes: u64,
+    pub(crate) segment_bytes: u64,
 }
 
 impl Setup {
     pub(crate) fn new(data: &Path, flush: Flush) -> Self {
-        Setup { data: data.to_path_buf(), flush, checkpoint_bytes: 64 * 1024 * 1024 }
+        let large = 64 * 1024 * 1024;
+        Setup { data: data.to_path_buf(), flush, checkpoint_bytes: large, segment_bytes: large }
     }
 }
 
@@ -70,6 +74,7 @@ impl Process {
         let mut command = Command::new(std::env::current_exe()?);
         command.env(DATA, &setup.data).env(LISTEN, listen);
         command.env(CHECKPOINT, setup.checkpoint_bytes.to_string());
+        command.env(SEGMENT, setup.segment_bytes.to_string());
         if setup.flush == Flush::Os {
             command.env(FLUSH_OS, "1");
         }

@@ -17,12 +17,12 @@ use crate::clients::{
     transactional, values,
 };
 
+/// How often the broker is killed; `QUADRILLE_BROKER_KILLS=100` is the long form.
 const KILLS: usize = 5;
 const LANES: usize = 3;
 /// Keys of each lane in the compacted topic.
 const KEYS: i64 = 5;
-const COMPACTED: [(&str, &str); 3] =
-    [("cleanup.policy", "compact"), ("segment.bytes", "4000"), ("min.cleanable.dirty.ratio", "0.001")];
+const COMPACTED: [(&str, &str); 2] = [("cleanup.policy", "compact"), ("min.cleanable.dirty.ratio", "0.001")];
 
 /// What a lane knows of its transactions.
 #[derive(Debug, Default)]
@@ -36,8 +36,8 @@ struct Ledger {
 
 pub(crate) fn killed_under_load(flush: Flush) -> Result<()> {
     let data = tempfile::tempdir()?;
-    // Checkpoints every 200 kB, so that kills hit them too.
-    let setup = Setup { checkpoint_bytes: 200_000, ..Setup::new(data.path(), flush) };
+    // Checkpoints and full segments come often, so that kills hit them and compaction too.
+    let setup = Setup { checkpoint_bytes: 200_000, segment_bytes: 4_000, ..Setup::new(data.path(), flush) };
     let mut broker = Process::start(&setup)?;
     let bootstrap = broker.bootstrap.clone();
     create_topic(&bootstrap, "in", 1)?;
@@ -63,10 +63,11 @@ pub(crate) fn killed_under_load(flush: Flush) -> Result<()> {
     verify_plain(&bootstrap, &acknowledged)
 }
 
-/// Kills the broker `KILLS` times, each time after every lane has ended transactions since the last.
+/// Kills the broker again and again, each time after every lane has ended transactions since the last.
 fn kill_while_busy(broker: &mut Process, done: &[AtomicUsize]) -> Result<()> {
     let ended = || -> Vec<usize> { done.iter().map(|lane| lane.load(Ordering::SeqCst)).collect() };
-    for kill in 0..KILLS {
+    let kills = std::env::var("QUADRILLE_BROKER_KILLS").ok().map_or(Ok(KILLS), |kills| kills.parse())?;
+    for kill in 0..kills {
         let (before, deadline) = (ended(), Instant::now() + Duration::from_secs(120));
         while ended().iter().zip(&before).any(|(now, before)| *now < before + 10) {
             ensure!(Instant::now() < deadline, "no progress before kill {kill}: {before:?}, {:?}", ended());
@@ -74,6 +75,7 @@ fn kill_while_busy(broker: &mut Process, done: &[AtomicUsize]) -> Result<()> {
         }
         broker.kill_and_restart().with_context(|| format!("after kill {kill}"))?;
     }
+    println!("{kills} kills, {} transactions ended", ended().iter().sum::<usize>());
     Ok(())
 }
 
