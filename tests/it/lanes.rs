@@ -31,7 +31,7 @@ pub(crate) fn promises() -> Vec<Promise> {
         promise!(on_broker, what_cannot_be_handled_is_dead_lettered_unchanged),
         promise!(on_broker, at_least_once_loses_nothing_and_drops_copies_too),
         promise!(on_broker, what_a_topic_refuses_for_its_size_is_given_up_and_the_rest_goes_on)
-            .within(Duration::from_secs(150)),
+            .within(Duration::from_secs(300)),
     ]
 }
 
@@ -279,7 +279,7 @@ impl Mesh<'_> {
                 rejects: Emits::one_of::<String>([]),
                 undo_emits: None,
                 retry: Policy { tries: 3, wait_min_ms: 5, wait_max_ms: 20 },
-                timeout_ms: 1_000,
+                timeout_ms: 30_000,
                 concurrency: 16,
                 carries: BTreeSet::new(),
                 keeps_ledger: true,
@@ -294,7 +294,7 @@ impl Mesh<'_> {
             handlers: BTreeMap::from([("charge".to_owned(), calls.handler())]),
             lanes: 1,
             instance: Some(instance.to_owned()),
-            drain: Duration::from_secs(5),
+            drain: Duration::from_secs(30),
         };
         Ok(Service::start(config, self.runtime.handle())?)
     }
@@ -334,7 +334,7 @@ impl Mesh<'_> {
 
     /// Waits until the group has committed everything in its inputs, `orders` records of the orders topic among them.
     fn until_settled(&self, orders: usize) -> Result<()> {
-        eventually(Duration::from_secs(40), "the group stands at the end of its inputs", || {
+        eventually(Duration::from_secs(90), "the group stands at the end of its inputs", || {
             let sent = read_to_end(self.cluster, &self.orders(), Isolation::ReadCommitted)?;
             ensure!(sent.len() == orders, "{} records were sent, not {orders}", sent.len());
             self.spec().inputs().keys().try_for_each(|topic| self.is_done_with(topic))

@@ -2,10 +2,12 @@
 
 mod conformance;
 mod gives_up;
+mod gives_up_killed;
 mod guarantees;
 mod harness;
 mod kill;
 mod lanes;
+mod late_commit;
 mod linking;
 mod main_job;
 mod ops;
@@ -35,10 +37,12 @@ fn promises() -> Vec<Promise> {
         standalone::promises(),
         conformance::promises(),
         gives_up::promises(),
+        gives_up_killed::promises(),
         guarantees::promises(),
         linking::promises(),
         kill::promises(),
         lanes::promises(),
+        late_commit::promises(),
         main_job::promises(),
         schemas::promises(),
         round_trip::promises(),
