@@ -34,11 +34,7 @@ const UNCLEAR: &str = r#"{"type":"record","namespace":"test","name":"PaymentUncl
 const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
 pub(crate) fn promises() -> Vec<Promise> {
-    vec![
-        promise!(on_broker, exhausted_tries_are_followed_by_the_files_event_once)
-            .with_registry()
-            .within(Duration::from_secs(120)),
-    ]
+    vec![promise!(on_broker, exhausted_tries_are_followed_by_the_files_event_once).with_registry()]
 }
 
 fn exhausted_tries_are_followed_by_the_files_event_once(cluster: &Cluster) -> Result<()> {
@@ -95,8 +91,7 @@ impl Shop<'_> {
         let schemas = |path: &str| Ok(if path.ends_with("placed") { PLACED } else { UNCLEAR }.to_owned());
         let checked = topology(text.as_bytes(), &schemas);
         let mesh = checked.mesh.with_context(|| format!("{:?}", checked.diagnostics))?;
-        let mut settings = Settings::new(cluster.bootstrap(), [])?;
-        settings.session_timeout = Duration::from_secs(6);
+        let settings = Settings::new(cluster.bootstrap(), [])?;
         quadrille_provision::apply(&settings, &mesh, How::new(1))?;
         let registry = RegistryConfig { auto_register: true, ..RegistryConfig::new(cluster.registry_url()) };
         Ok(Shop {

@@ -12,7 +12,7 @@ use quadrille_tests::process::Process;
 use quadrille_tests::wait::eventually;
 use quadrille_tests::{Promise, promise};
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(60);
 
 pub(crate) fn promises() -> Vec<Promise> {
     vec![

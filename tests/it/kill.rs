@@ -184,7 +184,7 @@ impl Shop {
         })?;
         let counters = self.counters();
         self.fleet.stop()?;
-        self.stock.terminate(Duration::from_secs(10))?;
+        self.stock.terminate(Duration::from_secs(60))?;
         let verdict = quadrille_audit::run(&self.audit, Some(reader))?;
         let refused = seen.refused_in_a_retry(form.orders);
         let kills = done.iter().filter(|(fault, _)| fault.is_kill()).count();

@@ -22,7 +22,7 @@ fn links_nothing_but_libc() -> Result<()> {
     let log = run_dir()?.join("ldd.log");
     let mut ldd = Command::new("ldd");
     ldd.arg(program("quadrille")?);
-    run_to_end("ldd", ldd, &log, Duration::from_secs(20))?;
+    run_to_end("ldd", ldd, &log, Duration::from_secs(60))?;
     let lines = fs::read_to_string(&log)?;
     ensure!(libraries(&lines)?.contains("libc"), "this is no list of libraries: {lines}");
     let strangers = strangers(&lines)?;

@@ -3,10 +3,12 @@
 mod conformance;
 mod differential;
 mod gives_up;
+mod gives_up_killed;
 mod guarantees;
 mod harness;
 mod kill;
 mod lanes;
+mod late_commit;
 mod linking;
 mod main_job;
 mod ops;
@@ -37,10 +39,12 @@ fn promises() -> Vec<Promise> {
         conformance::promises(),
         differential::promises(),
         gives_up::promises(),
+        gives_up_killed::promises(),
         guarantees::promises(),
         linking::promises(),
         kill::promises(),
         lanes::promises(),
+        late_commit::promises(),
         main_job::promises(),
         schemas::promises(),
         round_trip::promises(),

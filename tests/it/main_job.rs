@@ -23,7 +23,7 @@ pub(crate) fn promises() -> Vec<Promise> {
         promise!(on_broker, a_flow_of_another_shape_runs_from_its_file_alone)
             .own_broker()
             .with_registry()
-            .within(Duration::from_secs(120)),
+            .within(Duration::from_secs(240)),
         promise!(on_broker, the_same_job_runs_twice_on_one_cluster_under_two_prefixes)
             .with_registry()
             .within(Duration::from_secs(240)),
@@ -35,10 +35,10 @@ pub(crate) fn promises() -> Vec<Promise> {
             .within(Duration::from_secs(240)),
         promise!(alone, the_orders_are_composed_as_the_file_beside_them_says),
         promise!(alone, what_cannot_run_is_said_at_once),
-        promise!(alone, json_that_does_not_fit_its_schema_starts_no_saga).within(Duration::from_secs(120)),
+        promise!(alone, json_that_does_not_fit_its_schema_starts_no_saga).within(Duration::from_secs(240)),
         promise!(alone, a_line_that_cannot_be_published_is_named_before_anything_starts),
-        promise!(alone, a_run_that_is_broken_off_says_so_and_leaves_nothing).within(Duration::from_secs(120)),
-        promise!(alone, a_reader_that_goes_changes_no_exit_code).within(Duration::from_secs(120)),
+        promise!(alone, a_run_that_is_broken_off_says_so_and_leaves_nothing).within(Duration::from_secs(240)),
+        promise!(alone, a_reader_that_goes_changes_no_exit_code).within(Duration::from_secs(240)),
     ]
 }
 

@@ -26,7 +26,7 @@ pub(crate) fn promises() -> Vec<Promise> {
         promise!(on_broker, each_record_arrives_once_and_in_order),
         promise!(on_broker, committed_work_outlives_restart_and_kill)
             .own_broker()
-            .within(Duration::from_secs(120)),
+            .within(Duration::from_secs(240)),
     ]
 }
 

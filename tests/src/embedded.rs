@@ -12,8 +12,8 @@ use crate::folders::program;
 use crate::ports::free_port;
 use crate::process::{Process, grown_by};
 
-const START_LIMIT: Duration = Duration::from_secs(20);
-const STOP_LIMIT: Duration = Duration::from_secs(20);
+const START_LIMIT: Duration = Duration::from_secs(60);
+const STOP_LIMIT: Duration = Duration::from_secs(60);
 
 /// One process with its own data folder. Stopped, it keeps its addresses and its data.
 #[derive(Debug)]

@@ -14,10 +14,10 @@ use crate::process::Process;
 use crate::wait::eventually;
 
 /// How long a service may take to start and get its partitions, with a dead member's session in the way.
-const READY: Duration = Duration::from_secs(60);
+const READY: Duration = Duration::from_secs(120);
 
 /// How long it may take to finish what is in work.
-const ENDING: Duration = Duration::from_secs(30);
+const ENDING: Duration = Duration::from_secs(60);
 
 /// Whether a service that comes back is known to the broker as the one it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 
-/// One request at a time, 10 s each.
+/// One request at a time, 30 s each.
 #[derive(Debug)]
 pub struct Http {
     runtime: Runtime,
@@ -18,7 +18,7 @@ impl Http {
     /// A client of its own: its connections end with it.
     pub fn new() -> Result<Http> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).no_proxy().build()?;
+        let client = reqwest::Client::builder().timeout(Duration::from_secs(30)).no_proxy().build()?;
         Ok(Http { runtime, client })
     }
 

@@ -24,8 +24,8 @@ const SECURED: &str = include_str!("../kafka/secured.properties");
 const JAVA_RELEASE: u32 = 17;
 const READY_LINE: &str = "Kafka Server started";
 /// After `kill -9` a node waits for its old registration to time out (2 s); the rest is room for a busy machine.
-const START_LIMIT: Duration = Duration::from_secs(60);
-const STOP_LIMIT: Duration = Duration::from_secs(30);
+const START_LIMIT: Duration = Duration::from_secs(120);
+const STOP_LIMIT: Duration = Duration::from_secs(60);
 const FETCH_LIMIT: Duration = Duration::from_secs(600);
 
 /// All that a node needs before it can start: Java, the class path, an archive of loaded classes.

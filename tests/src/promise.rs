@@ -9,6 +9,9 @@ use anyhow::Result;
 use crate::cluster::{Cluster, Kind};
 use crate::pool;
 
+/// How long a promise may take unless it says otherwise: what hangs ends, and a machine that is slow and shared has time.
+pub const LIMIT: Duration = Duration::from_secs(180);
+
 /// One thing that Quadrille promises, written once and run against every target that has what it needs.
 #[derive(Clone, Debug)]
 pub struct Promise {
@@ -51,18 +54,18 @@ pub(crate) enum Needs {
 }
 
 impl Promise {
-    /// A promise about a broker that it may share with others, within 60 s.
+    /// A promise about a broker that it may share with others, within [`LIMIT`].
     pub fn on_broker(name: &str, body: impl Fn(&Cluster) -> Result<()> + Send + Sync + 'static) -> Promise {
         Promise::new(name, PromiseBody::OnCluster(Arc::new(body)), Needs::Broker)
     }
 
-    /// A promise about a broker that lets in only who has a password, which it shares with others, within 60 s. There is
-    /// one of Apache Kafka's only.
+    /// A promise about a broker that lets in only who has a password, which it shares with others, within [`LIMIT`].
+    /// There is one of Apache Kafka's only.
     pub fn on_secured(name: &str, body: impl Fn(&Cluster) -> Result<()> + Send + Sync + 'static) -> Promise {
         Promise { secured: true, of_kafka_only: true, ..Promise::on_broker(name, body) }
     }
 
-    /// A promise that the embedded broker and Apache Kafka do the same, both shared with others, within 60 s: one trial,
+    /// A promise that the embedded broker and Apache Kafka do the same, both shared with others, within [`LIMIT`]: one trial,
     /// `kafka::…`, with the embedded one as the first.
     pub fn on_both(
         name: &str,
@@ -72,12 +75,12 @@ impl Promise {
         Promise { of_kafka_only: true, ..Promise::on_broker(name, both) }
     }
 
-    /// A promise about a registry alone, which it may share with others, within 60 s.
+    /// A promise about a registry alone, which it may share with others, within [`LIMIT`].
     pub fn on_registry(name: &str, body: impl Fn(&Cluster) -> Result<()> + Send + Sync + 'static) -> Promise {
         Promise::new(name, PromiseBody::OnCluster(Arc::new(body)), Needs::Registry)
     }
 
-    /// A promise that needs neither, within 60 s: one trial, `local::…`.
+    /// A promise that needs neither, within [`LIMIT`]: one trial, `local::…`.
     pub fn alone(name: &str, body: fn() -> Result<()>) -> Promise {
         Promise::new(name, PromiseBody::Alone(body), Needs::Nothing)
     }
@@ -85,7 +88,6 @@ impl Promise {
     fn new(name: &str, body: PromiseBody, needs: Needs) -> Promise {
         // `module_path!()` begins with the name of the test binary.
         let name = name.strip_prefix("promises::").unwrap_or(name).to_owned();
-        let limit = Duration::from_secs(60);
         Promise {
             name,
             body,
@@ -95,7 +97,7 @@ impl Promise {
             of_kafka_only: false,
             python: false,
             undisturbed: false,
-            limit,
+            limit: LIMIT,
         }
     }
 

@@ -19,8 +19,8 @@ use crate::process::{Process, run_to_end};
 const VERSION: &str = "3.3.3";
 /// What this version is compiled for.
 const JAVA_RELEASE: u32 = 21;
-const START_LIMIT: Duration = Duration::from_secs(90);
-const STOP_LIMIT: Duration = Duration::from_secs(30);
+const START_LIMIT: Duration = Duration::from_secs(180);
+const STOP_LIMIT: Duration = Duration::from_secs(60);
 const FETCH_LIMIT: Duration = Duration::from_secs(600);
 
 /// All that a registry needs before it can start: Java and the unpacked program.

@@ -79,6 +79,8 @@ pub struct DeadLetter {
     pub identity: Option<String>,
     /// Whether it was an `undo` that failed.
     pub undo: bool,
+    /// Whether it was tried in vain: tries are exhausted, or the handler said that more are useless.
+    pub tried: bool,
 }
 
 /// What a participant was asked.

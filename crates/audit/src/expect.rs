@@ -13,6 +13,8 @@
 //! participants: [stock, payment, shipping]
 //! publishes: # optional: the events that say what a participant did, in the topics above
 //!   stock: { do: StockReserved, undo: StockReleased, rejects: [OutOfStock] }
+//! gives_up: # optional: the event that follows when a step gives up, and the dead-letter topic of that step
+//!   PaymentUnclear: shop.dead.charge
 //! outcomes:
 //!   completed:
 //!     stock: { do: 1, undo: 0 }
@@ -60,6 +62,16 @@ pub enum Error {
     /// Events of somebody who has no effects.
     #[error("{0} publishes events and is no participant")]
     Publisher(String),
+    /// A topic that is none of the dead-letter topics, or may hold a letter twice: events cannot be held against it.
+    #[error(
+        "{event} follows dead letters of {topic}, which is no dead-letter topic or may hold letters twice"
+    )]
+    GivesUp {
+        /// The event.
+        event: String,
+        /// The topic.
+        topic: String,
+    },
     /// Without it there is nothing to compare.
     #[error("{0} is empty")]
     Empty(&'static str),
@@ -89,6 +101,10 @@ pub struct Expectations {
     /// participants whose step is at least once, or emits another number of events.
     #[serde(default)]
     pub publishes: BTreeMap<String, Publishes>,
+    /// Types of events in [`events`](Self::events) that follow when a step gives up, each with the dead-letter topic of that
+    /// step: one event for each letter there of a do that was tried in vain. Leave out steps that are at least once.
+    #[serde(default)]
+    pub gives_up: BTreeMap<String, String>,
     /// What each outcome demands of each participant.
     pub outcomes: BTreeMap<String, BTreeMap<String, Demand>>,
 }
@@ -229,6 +245,8 @@ impl Expectations {
             DeadLetters::Topics(topics) => topics.iter_mut().for_each(put),
         }
         self.events.iter_mut().for_each(put);
+        self.dead_letters_may_repeat.iter_mut().for_each(put);
+        self.gives_up.values_mut().for_each(put);
         self
     }
 
@@ -259,6 +277,11 @@ impl Expectations {
         }
         if let Some(name) = self.publishes.keys().find(|name| !self.participants.contains(name)) {
             return Err(Error::Publisher(name.clone()));
+        }
+        let useless =
+            |topic: &String| !self.dead_letters.holds(topic) || self.dead_letters_may_repeat.contains(topic);
+        if let Some((event, topic)) = self.gives_up.iter().find(|(_, topic)| useless(topic)) {
+            return Err(Error::GivesUp { event: event.clone(), topic: topic.clone() });
         }
         for (outcome, demands) in &self.outcomes {
             let unsaid = self.participants.iter().find(|name| !demands.contains_key(*name));
@@ -302,11 +325,14 @@ mod tests {
 
     #[test]
     fn a_prefix_stands_before_every_topic() {
-        let file = MINIMAL.replace("inputs:", "events: [e]\n        inputs:");
+        let more =
+            "events: [e]\n        gives_up: { Unclear: dead.a }\n        dead_letters_may_repeat: [dead.b]";
+        let file = MINIMAL.replace("inputs:", &format!("{more}\n        inputs:"));
         let read = Expectations::parse(&file).unwrap().prefixed("p");
         assert_eq!((read.inputs[0].topic.as_str(), read.outcomes_topic.as_str()), ("p.in", "p.out"));
         assert!(matches!(read.dead_letters, DeadLetters::Prefix(prefix) if prefix == "p.dead."));
         assert_eq!(read.events, ["p.e"]);
+        assert_eq!((&*read.gives_up["Unclear"], &*read.dead_letters_may_repeat[0]), ("p.dead.a", "p.dead.b"));
     }
 
     #[test]
@@ -315,6 +341,7 @@ mod tests {
             ("b: never", "c: never", "b stands in one of them only"),
             ("b: never", "b: never, c: never", "c stands in one of them only"),
             ("{ a: { do: Done", "{ z: { do: Done", "z publishes events and is no participant"),
+            ("outcomes:", "gives_up: { X: alive.a }\n        outcomes:", "X follows dead letters of alive.a"),
             ("[{ topic: in }]", "[]", "inputs is empty"),
             ("flow: f", "flow: f\n        flo: g", "flo"),
             ("b: never", "b: sometimes", "did not match"),

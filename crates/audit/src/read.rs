@@ -251,8 +251,9 @@ impl<'a> Collector<'a> {
 
     /// Keeps an event that says what a participant did. One that cannot be read says nothing, and so is missed.
     fn take_event(&mut self, record: &Record) {
-        let known =
+        let told =
             |kind: &str| self.expectations.publishes.values().any(|p| p.types().any(|known| known == kind));
+        let known = |kind: &str| told(kind) || self.expectations.gives_up.contains_key(kind);
         if let Ok(Some(kind)) = record.kind()
             && known(&kind)
             && let Ok(identity) = record.identity(wire::CORRELATION)
@@ -271,6 +272,7 @@ impl<'a> Collector<'a> {
             content,
             identity: record.identity(header.unwrap_or(wire::CORRELATION)).ok(),
             undo: record.header("quadrille-dead-action") == Some(b"undo"),
+            tried: matches!(record.header("quadrille-dead-reason"), Some(b"exhausted" | b"terminal")),
             origin,
         }
     }

@@ -3,7 +3,8 @@
 mod honest;
 
 use honest::{HONEST, dead_letter, effect, event, evidence, expectations, input, outcome};
-use quadrille_audit::evidence::{Action, Evidence, Note, Position};
+use quadrille_audit::Expectations;
+use quadrille_audit::evidence::{Action, DeadLetter, Evidence, Note, Position};
 use quadrille_audit::judge::{Kind, Rules, judge};
 use quadrille_audit::report::{self, Counters};
 
@@ -281,6 +282,42 @@ fn a_step_that_was_given_up_need_not_have_told_what_it_did() {
     evidence.events.extend([event(90, "Taken", "good"), event(91, "Taken", "good")]);
     let verdict = judge(&evidence, &expectations(), Rules::default());
     assert_eq!(verdict.count(Kind::Unexplained), 1, "more than it did is never excused");
+}
+
+type Fault = fn(&mut Evidence);
+
+/// An order whose payment was given up, with the event that follows; what is expected of it.
+fn given_up() -> (Evidence, Expectations) {
+    let mut evidence = evidence();
+    evidence.inputs.push(input(90, Some("unclear")));
+    evidence.outcomes.push(outcome(90, "unclear", "compensated"));
+    let letter = dead_letter("dead.charge", 90, Some(("orders", 90)), Some("unclear"));
+    evidence.dead_letters.push(DeadLetter { tried: true, ..letter });
+    evidence.events.push(event(90, "Unclear", "unclear"));
+    let mut expectations = expectations();
+    expectations.gives_up.insert("Unclear".into(), "dead.charge".into());
+    (evidence, expectations)
+}
+
+#[test]
+fn a_step_that_gives_up_tells_it_once() {
+    let (honest, expectations) = given_up();
+    let verdict = judge(&honest, &expectations, Rules::default());
+    assert!(verdict.is_valid() && verdict.effect_once == 4, "{}", report::offenders(&verdict));
+    let faults: [(&str, Fault); 5] = [
+        ("twice", |e| e.events.push(event(91, "Unclear", "unclear"))),
+        ("never", |e| e.events.retain(|event| event.kind != "Unclear")),
+        ("of another order", |e| e.events.push(event(91, "Unclear", "good"))),
+        ("without its letter", |e| e.dead_letters.retain(|letter| !letter.tried)),
+        ("of what was never tried", |e| e.dead_letters.iter_mut().for_each(|letter| letter.tried = false)),
+    ];
+    for (name, fault) in faults {
+        let mut evidence = honest.clone();
+        fault(&mut evidence);
+        let verdict = judge(&evidence, &expectations, Rules::default());
+        let found = Kind::ALL.map(|kind| verdict.count(kind));
+        assert_eq!((found.iter().sum::<u64>(), verdict.count(Kind::Unexplained)), (1, 1), "{name}");
+    }
 }
 
 #[test]

@@ -159,7 +159,7 @@ impl World {
     }
 
     fn flush(&self) {
-        self.producer.flush(Duration::from_secs(10)).unwrap();
+        self.producer.flush(Duration::from_secs(60)).unwrap();
     }
 
     fn settings(&self) -> Vec<(String, String)> {
@@ -177,7 +177,7 @@ impl World {
             expectations: self.expectations(),
             stores: Stores { folder: self.folder.path().to_owned(), files: BTreeMap::new() },
             rules: Rules::default(),
-            patience: Duration::from_secs(20),
+            patience: Duration::from_secs(60),
         }
     }
 
@@ -200,7 +200,7 @@ impl World {
 }
 
 fn soon() -> Instant {
-    Instant::now() + Duration::from_secs(20)
+    Instant::now() + Duration::from_secs(60)
 }
 
 fn order(id: &str) -> Vec<u8> {

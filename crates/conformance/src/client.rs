@@ -25,7 +25,7 @@ impl Context {
     pub(crate) fn config(&self, settings: &[(&str, &str)]) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.bootstrap);
-        config.set("socket.timeout.ms", "20000");
+        config.set("socket.timeout.ms", "60000");
         for (name, value) in settings {
             config.set(*name, *value);
         }
@@ -82,7 +82,7 @@ impl Context {
     }
 
     pub(crate) fn transactional_with(&self, id: &str, settings: &[(&str, &str)]) -> Result<Sender> {
-        let base = [("transactional.id", id), ("retry.backoff.ms", "10"), ("message.timeout.ms", "20000")];
+        let base = [("transactional.id", id), ("retry.backoff.ms", "10"), ("message.timeout.ms", "30000")];
         let producer = self.producer(&[&base, settings].concat())?;
         producer.inner.init_transactions(SOON)?;
         Ok(producer)
@@ -96,7 +96,7 @@ impl Context {
             ("enable.auto.commit", "false"),
             ("auto.offset.reset", "error"),
             ("enable.partition.eof", "true"),
-            ("session.timeout.ms", "6000"),
+            ("session.timeout.ms", "30000"),
             ("heartbeat.interval.ms", "200"),
             ("fetch.wait.max.ms", "100"),
             ("fetch.error.backoff.ms", "10"),

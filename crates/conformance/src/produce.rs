@@ -137,7 +137,7 @@ pub(crate) fn every_level_of_acknowledgement_works(context: &Context) -> Result<
 
 pub(crate) fn an_unknown_partition_is_refused(context: &Context) -> Result<()> {
     let topic = context.topic(2)?;
-    let producer = context.producer(&[("message.timeout.ms", "3000")])?;
+    let producer = context.producer(&[("message.timeout.ms", "30000")])?;
     producer.write(&topic, &["fine"])?;
     let outcomes = match producer.put_to(&topic, 2, &["nowhere"]) {
         Ok(()) => producer.outcomes()?,

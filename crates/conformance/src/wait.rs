@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-/// How long a check waits for what must come at once on any healthy broker.
-pub(crate) const SOON: Duration = Duration::from_secs(30);
+/// How long a check waits for what must come at once on any healthy broker, be its machine slow and shared.
+pub(crate) const SOON: Duration = Duration::from_secs(60);
 
 /// Asks until there is an answer, or fails with what was waited for.
 pub(crate) fn until<T>(what: &str, mut ask: impl FnMut() -> Result<Option<T>>) -> Result<T> {

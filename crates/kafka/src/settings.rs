@@ -37,6 +37,11 @@ const OURS: &[(&str, &str)] = &[
     ("allow.auto.create.topics", "topics are created by `quadrille apply`"),
     ("enable.partition.eof", "the mesh reads ends itself"),
     ("retry.backoff.ms", "transactions rely on a short one"),
+    ("retry.backoff.max.ms", "transactions rely on a short one"),
+    ("log.connection.close", "a connection that broke says that a commit may have been sent twice"),
+    ("log.queue", "a connection that broke says that a commit may have been sent twice"),
+    ("metadata.broker.list", "it is another name of bootstrap.servers, which has an option of its own"),
+    ("max.poll.interval.ms", "restoring and transactions rely on it"),
 ];
 
 /// How to reach the cluster. Shown for debugging, it keeps the values of the user's settings to itself: one of them may be
@@ -141,8 +146,17 @@ impl Settings {
         let mut config = self.idempotent_producer(one_by_one);
         config
             .set("transactional.id", transactional_id)
-            .set("transaction.timeout.ms", self.transaction_timeout.as_millis().to_string());
+            .set("transaction.timeout.ms", self.transaction_timeout.as_millis().to_string())
+            .set("log.connection.close", "true")
+            .set_log_level(RDKafkaLogLevel::Info); // at which broken connections are told
         config
+    }
+
+    /// How long the client waits for an answer before it sends a request again.
+    pub(crate) fn answer_timeout(&self) -> Duration {
+        let client = self.client();
+        let timeout_ms = client.get("socket.timeout.ms").and_then(|text| text.parse().ok());
+        Duration::from_millis(timeout_ms.unwrap_or(0))
     }
 
     /// A producer whose own retries repeat nothing. `one_by_one`: each record is a batch of its own.
@@ -207,6 +221,12 @@ mod tests {
         assert_eq!(with("sasl.username", "svc").unwrap().client().get("sasl.username"), Some("svc"));
         let error = with("sasl.passwort", "hush").unwrap_err().to_string();
         assert!(error.contains("sasl.passwort") && !error.contains("hush"), "{error}");
+    }
+
+    #[test]
+    fn how_long_answers_are_waited_for_is_what_the_client_is_told() {
+        assert_eq!(Settings::new("127.0.0.1:1", []).unwrap().answer_timeout(), Duration::from_secs(10));
+        assert_eq!(with("socket.timeout.ms", "20").unwrap().answer_timeout(), Duration::from_millis(20));
     }
 
     #[test]

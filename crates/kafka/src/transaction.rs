@@ -9,20 +9,23 @@
 //! late copy of that request would end the *next* transaction; a new epoch makes the broker refuse it). Source: KIP-98,
 //! KIP-447, and KIP-890, whose second part librdkafka 2.12 does not speak.
 //!
-//! Time is not the only sign of a second copy, but the only one that comes in time. The client's statistics count requests
-//! by type (`brokers.*.req.EndTxn`), retries included, and one more than commits and aborts is a retry. They are given out
-//! at most once a second (the granularity of `statistics.interval.ms`), on a timer of the client's own and not after a
-//! commit; a transaction takes milliseconds. To rely on the count, each commit would have to wait for the next statistics,
-//! and without waiting the next transactions are over, torn or not, before it is known. Nor does the client's error
-//! callback say anything: it sends the request again by itself, after `retry.backoff.ms` and a new connection. So the
-//! count is not used. Where the client leaves the repetition to its caller, the caller knows, and drops the producer.
+//! The client sends a request again where its connection breaks, or where there is no answer within `socket.timeout.ms`
+//! (librdkafka, `rd_kafka_txn_handle_EndTxn`; other repetitions follow an answer, so no copy of theirs is late). The first
+//! may be done within 20 ms: it connects again at once, and sends after `retry.backoff.ms`. So time does not tell, but the
+//! client's log does: the line of category `FAIL` for a connection that was up is queued before the request is sent again,
+//! and so is there when the commit has returned. It is not suppressed as one of many, since each costs the producer.
+//! The second takes as long as the time-out. What is merely slow costs the producer too: nobody knows all reasons.
+//!
+//! The client's statistics, which count requests by type, retries included, come once a second at most: too late.
 
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext, PurgeConfig};
@@ -33,7 +36,8 @@ use quadrille_types::OutRecord;
 use crate::group::{Membership, marked};
 use crate::{ClientErrors, Error, Partition, Settings, failpoint, holding};
 
-/// A commit with its offsets that is slower than this, and than ten times the median, may have been sent twice.
+/// A commit with its offsets that is slower than this, and than ten times the median, may have been sent twice; so may one
+/// that took as long as the client waits for an answer.
 const SLOW_COMMIT: Duration = Duration::from_millis(75);
 
 /// How long building a producer is tried before its caller is told.
@@ -105,13 +109,19 @@ impl Failure {
 
 pub(crate) struct Context {
     pub(crate) errors: ClientErrors,
+    /// A connection has broken that was up.
+    broken: AtomicBool,
     /// The first record that was not delivered, by its place in the burst; one that was too large before all others.
     undelivered: Mutex<Option<(KafkaError, usize)>>,
 }
 
 impl Context {
     pub(crate) fn new() -> Self {
-        Self { errors: ClientErrors::default(), undelivered: Mutex::new(None) }
+        Self {
+            errors: ClientErrors::default(),
+            broken: AtomicBool::new(false),
+            undelivered: Mutex::new(None),
+        }
     }
 }
 
@@ -119,6 +129,31 @@ impl ClientContext for Context {
     fn error(&self, error: KafkaError, reason: &str) {
         self.errors.report(&error, reason);
     }
+
+    fn log(&self, level: RDKafkaLogLevel, category: &str, message: &str) {
+        if is_broken_connection(category, message) {
+            self.broken.store(true, Ordering::Release);
+        }
+        if level as i32 <= RDKafkaLogLevel::Warning as i32 {
+            tracing::warn!(target: "librdkafka", "{category} {message}");
+        } else {
+            tracing::debug!(target: "librdkafka", "{category} {message}");
+        }
+    }
+}
+
+/// Whether the client says that a connection broke on which requests may have been sent: one that could not be made has
+/// lost none, and a broker that is down is no reason to build producers anew for ever.
+fn is_broken_connection(category: &str, message: &str) -> bool {
+    category == "FAIL" && message.contains(" in state UP")
+}
+
+/// Whether a connection of the producer's has broken since it was built. Takes in all that its client has said.
+fn is_in_doubt(producer: &BaseProducer<Context>) -> bool {
+    while producer.in_flight_count() > 0 {
+        producer.poll(Duration::ZERO);
+    }
+    producer.context().broken.load(Ordering::Acquire)
 }
 
 impl ProducerContext for Context {
@@ -256,13 +291,16 @@ impl Transactor {
         let committed = began.elapsed();
         metrics::histogram!("quadrille_commit_seconds").record(committed.as_secs_f64());
         let took = sent.took + committed;
-        if sent.repeated || took > SLOW_COMMIT.max(self.commits.get() * 10) {
+        let broken = is_in_doubt(producer);
+        let slow = SLOW_COMMIT.max(self.commits.get() * 10).min(self.settings.answer_timeout());
+        if sent.repeated || broken || took > slow {
             tracing::info!(
                 target: "quadrille::kafka",
                 transactional_id = self.transactional_id,
                 took_ms = took.as_millis() as u64,
                 sent.repeated,
-                "a commit that was slow or repeated: the producer is built anew"
+                broken,
+                "a commit that was slow or repeated, or lost a connection: the producer is built anew"
             );
             metrics::counter!("quadrille_producers_rebuilt_total").increment(1);
             self.producer = None;
@@ -291,6 +329,10 @@ impl Transactor {
     }
 
     fn producer(&mut self) -> Result<&BaseProducer<Context>, Error> {
+        // The client says it once for a while: it would not say it of the connection that breaks next.
+        if self.producer.as_ref().is_some_and(is_in_doubt) {
+            self.producer = None;
+        }
         if self.producer.is_none() {
             let producer: BaseProducer<Context> = self
                 .settings

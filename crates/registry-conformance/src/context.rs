@@ -11,7 +11,7 @@ use tokio::runtime::Runtime;
 const MEDIA_TYPE: &str = "application/vnd.schemaregistry.v1+json";
 
 /// What a request may take: beyond it there is no answer.
-const ANSWER_LIMIT: Duration = Duration::from_secs(15);
+const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 
 /// The registry under test.
 #[derive(Debug)]

@@ -165,7 +165,7 @@ async fn a_connection_left_open_does_not_hold_up_the_end() {
     register(&registry, "s", "a").await;
     let mut idle = tokio::net::TcpStream::connect(registry.address()).await.unwrap();
     tokio::io::AsyncWriteExt::write_all(&mut idle, b"POST /subjects/s HTTP/1.1\r\n").await.unwrap();
-    let stopped = tokio::time::timeout(std::time::Duration::from_secs(10), registry.shutdown());
+    let stopped = tokio::time::timeout(std::time::Duration::from_secs(60), registry.shutdown());
     stopped.await.unwrap();
     start(folder.path()).await.shutdown().await;
 }

@@ -18,7 +18,7 @@ use quadrille_kafka::{Error, Partition};
 use quadrille_step::conclude::Answer;
 use quadrille_step::lane::{Lane, LedgerId, Task};
 use quadrille_step::spec::ServiceSpec;
-use quadrille_types::ActivationId;
+use quadrille_types::{ActivationId, Record};
 
 use crate::handler::Handler;
 use crate::{attempts, now_ms};
@@ -78,6 +78,8 @@ pub(crate) struct Core {
     pub(crate) joined: bool,
     /// The writer may have left a transaction open, which holds up whoever asks for positions, this lane included.
     pub(crate) must_prepare: bool,
+    /// Records that came before every ledger was restored. Few: the partitions are paused meanwhile.
+    pub(crate) early: Vec<Record>,
     /// What waiting does not cure: the lane ends.
     pub(crate) broken: Option<Error>,
     pub(crate) holding: Holding,
@@ -153,6 +155,7 @@ impl Shared {
                     "the transaction failed: its records are read again"
                 );
                 core.lane.restart();
+                core.early.clear();
                 core.holding.reset();
                 core.must_rewind = true;
                 core.must_prepare = true;
@@ -218,6 +221,7 @@ impl Owner for Shared {
         tracing::info!(target: "quadrille::step", service = self.spec.service, count = partitions.len(), "assigned");
         let mut core = self.core();
         core.lane.assign(partitions);
+        core.early.clear();
         core.holding.reset();
         core.joined = true;
         core.must_rewind = false;
@@ -236,6 +240,7 @@ impl Owner for Shared {
             self.finish(&mut core, membership);
         }
         core.lane.revoke(&partitions);
+        core.early.clear();
         core.holding.gone();
         core.joined = false;
         self.ready.store(false, Ordering::Release);
@@ -267,7 +272,11 @@ pub(crate) fn run(shared: &Arc<Shared>, member: &Member) -> Result<(), Error> {
             continue;
         }
         count(&mut core.lane);
-        let wait = if core.must_rewind { TICK / 5 } else { TICK };
+        let wait = match core.lane.missing_ledgers().is_empty() {
+            _ if core.must_rewind => TICK / 5,
+            false => Duration::ZERO,
+            true => TICK,
+        };
         shared.answers(&mut core, wait);
     }
     shared.finish(&mut shared.core(), &member.membership());
@@ -281,14 +290,16 @@ struct Reading {
 }
 
 impl Reading {
-    /// Reads what there is, as far as there is room.
+    /// Reads what there is, as far as there is room and the ledgers are known.
     fn read(&mut self, shared: &Arc<Shared>, member: &Member) -> Result<(), Error> {
-        let full = shared.core().is_full();
-        if full && self.paused.is_empty() && self.polled.elapsed() > REST {
+        let core = shared.core();
+        let (full, restored) = (core.is_full(), core.lane.missing_ledgers().is_empty());
+        drop(core);
+        if self.paused.is_empty() && (!restored || full && self.polled.elapsed() > REST) {
             self.paused = member.assignment();
             member.pause(&self.paused)?;
         }
-        if !full && !self.paused.is_empty() {
+        if !full && restored && !self.paused.is_empty() {
             member.resume(&std::mem::take(&mut self.paused))?;
         }
         if full && self.paused.is_empty() {
@@ -298,7 +309,13 @@ impl Reading {
         loop {
             let record = member.poll()?;
             let mut core = shared.core();
-            restore(&mut core, &shared.spec, shared.window)?;
+            if !restore(&mut core, &shared.spec, shared.window)? {
+                core.early.extend(record);
+                return Ok(());
+            }
+            for early in std::mem::take(&mut core.early) {
+                core.lane.take(early, now_ms());
+            }
             let Some(record) = record else { return Ok(()) };
             if !core.must_rewind {
                 core.lane.take(record, now_ms());
@@ -310,19 +327,20 @@ impl Reading {
     }
 }
 
-/// Reads the ledgers that an assignment brought.
-fn restore(core: &mut Core, spec: &ServiceSpec, window: usize) -> Result<(), Error> {
+/// Reads one of the ledgers that an assignment brought: the member has to be polled before the next. False while one is
+/// missing.
+fn restore(core: &mut Core, spec: &ServiceSpec, window: usize) -> Result<bool, Error> {
     let missing = core.lane.missing_ledgers();
-    if !missing.is_empty() && (core.must_prepare || core.must_rewind) {
+    let Some(id) = missing.first().copied() else { return Ok(true) };
+    if core.must_prepare || core.must_rewind {
         // What this lane itself left open would hold up its restoring: that is ended first, and then all is read again.
         core.must_rewind = true;
-        return Ok(());
+        core.early.clear();
+        return Ok(true);
     }
-    for id in missing {
-        let known = read_ledger(&core.restorer, spec, id, window)?;
-        core.lane.restore_ledger(id, known);
-    }
-    Ok(())
+    let known = read_ledger(&core.restorer, spec, id, window)?;
+    core.lane.restore_ledger(id, known);
+    Ok(missing.len() == 1)
 }
 
 fn read_ledger(

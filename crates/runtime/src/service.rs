@@ -21,7 +21,8 @@ use tokio::sync::watch;
 use crate::handler::Handler;
 use crate::lane::{Core, Shared, run};
 
-/// Activations that a ledger remembers for each partition.
+/// Activations that a ledger remembers for each partition. Reading them back, with as many markers, took 3 s in a debug build
+/// on a loaded machine with two cores; the member is polled after each ledger, so heartbeats and rebalances go on.
 pub const LEDGER_WINDOW: usize = 100_000;
 
 /// What a service needs to run.
@@ -139,6 +140,7 @@ impl Starting<'_> {
             must_rewind: false,
             must_prepare: false,
             joined: false,
+            early: Vec::new(),
             broken: None,
             holding: Holding::default(),
         };

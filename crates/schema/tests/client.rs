@@ -75,6 +75,8 @@ async fn a_silent_registry_is_a_timeout_and_a_second_url_is_asked_when_the_first
     assert!(matches!(error, RegistryError::Timeout { .. }) && error.is_retryable(), "{error}");
 
     let (url, _) = registry("200 OK", r#"{"schema":"\"string\""}"#).await;
+    // Each of them may take so long.
+    config.timeout = Duration::from_secs(5);
     config.urls.push(url);
     let schemas = Schemas::new(config).unwrap();
     assert_eq!(schemas.get(1).map(|codec| codec.text().to_owned()), None);

@@ -120,7 +120,7 @@ impl Stock {
                 url: format!("{base}{path}"),
                 mesh: mesh.name.clone(),
                 join: false,
-                timeout: Duration::from_secs(10),
+                timeout: Duration::from_secs(60),
                 declared: Declared { emits: names(&[emits]), rejects: names(rejects) },
             };
             HttpHandler::new(Client::new().unwrap(), Arc::clone(&codecs), endpoint)

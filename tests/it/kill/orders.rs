@@ -37,7 +37,7 @@ pub(super) fn identity(number: usize) -> String {
 pub(super) fn orders(mesh: &Mesh, schemas: &Schemas, count: usize, rng: &mut Rng) -> Result<Orders> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let events = [EVENT].into();
-    let codecs = runtime.block_on(Codecs::connect(mesh, Some(schemas), &events, Duration::from_secs(20)))?;
+    let codecs = runtime.block_on(Codecs::connect(mesh, Some(schemas), &events, Duration::from_secs(60)))?;
     let topic = &mesh.events[EVENT].topic;
     let partitions = mesh.topics[topic].partitions as i32;
     let mut placed = Vec::new();

@@ -1,7 +1,5 @@
 //! `quadrille sagas`, on topics that hold what the coordinator's own types encode.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result, ensure};
 use quadrille_saga::changelog;
 use quadrille_saga::transition::Action;
@@ -117,7 +115,7 @@ fn watch_tells_each_move(cluster: &Cluster) -> Result<()> {
     producer.commit_transaction(PATIENCE)?;
     let moved = "o-running  running → undoing (CardDeclined)  waits for reserve-stock to be undone";
     process.wait_ready(PATIENCE, || says(moved))?;
-    let status = process.interrupt(Duration::from_secs(5))?;
+    let status = process.interrupt(PATIENCE)?;
     ensure!(status.code() == Some(0) && !says("panicked") && !says("\u{1b}"), "{status}");
     Ok(())
 }

@@ -33,7 +33,8 @@ pub(crate) fn promises() -> Vec<Promise> {
         promise!(on_broker, tail_shows_the_last_records_or_begins_where_it_is_told),
         promise!(on_broker, tail_follows_until_it_is_interrupted),
         promise!(on_broker, a_reader_that_goes_ends_tail_without_a_word),
-        promise!(on_broker, lag_begins_with_the_first_unread_record),
+        // It looks at the groups of all promises before it.
+        promise!(on_broker, lag_begins_with_the_first_unread_record).within(Duration::from_secs(300)),
     ]
 }
 
@@ -157,7 +158,7 @@ fn tail_follows_until_it_is_interrupted(cluster: &Cluster) -> Result<()> {
     process.wait_ready(PATIENCE, || says("before"))?;
     send(cluster, &topic, &[plain(b"after")])?;
     process.wait_ready(PATIENCE, || says("after"))?;
-    let status = process.interrupt(Duration::from_secs(5))?;
+    let status = process.interrupt(PATIENCE)?;
     ensure!(status.code() == Some(0) && !says("panicked"), "{status}");
     Ok(())
 }

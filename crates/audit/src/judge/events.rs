@@ -1,7 +1,7 @@
-//! Whether the events say what the participants' stores say.
+//! Whether the events say what the participants' stores say, and what the dead letters say.
 
 use super::saga::Saga;
-use crate::evidence::{Action, Effect};
+use crate::evidence::{Action, DeadLetter, Effect};
 use crate::expect::Expectations;
 
 impl Saga<'_> {
@@ -22,7 +22,22 @@ impl Saga<'_> {
             found.extend(self.differ(participant, &undo, "undo", is_undo));
             found.extend(self.differ(participant, &rejects, "rejected do", is_rejected));
         }
+        found.extend(
+            expectations.gives_up.iter().filter_map(|(event, topic)| self.not_given_up(event, topic)),
+        );
         found
+    }
+
+    /// Where the events that follow when a step gives up and the letters of what it gave up differ in number: both are
+    /// written in one transaction.
+    fn not_given_up(&self, event: &str, topic: &str) -> Option<String> {
+        let of_step = |letter: &&&DeadLetter| letter.at.topic == topic && letter.tried && !letter.undo;
+        let letters = self.letters.iter().filter(of_step).count();
+        let events: Vec<_> =
+            self.events.iter().filter(|e| e.kind == event).map(|e| e.at.to_string()).collect();
+        let (count, places) = (events.len(), events.join(", "));
+        (count != letters)
+            .then(|| format!("given up {letters} times in {topic}, but {count} events {event} [{places}]"))
     }
 
     fn differ(

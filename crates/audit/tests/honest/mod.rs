@@ -115,6 +115,7 @@ pub(crate) fn dead_letter(
         origin: origin.map(|(topic, offset)| position(topic, offset)),
         identity: identity.map(str::to_owned),
         undo: false,
+        tried: false,
     }
 }
 

@@ -31,7 +31,7 @@ impl Scene {
     pub(crate) fn client(&self) -> Result<Client> {
         let stream = TcpStream::connect(self.broker.bootstrap())?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+        stream.set_read_timeout(Some(Duration::from_secs(60)))?;
         Ok(Client { stream, correlation: 0 })
     }
 }
