@@ -396,3 +396,6 @@ fn report(flag: &Flag, lineage: Option<&Lineage>) {
 fn content_type() -> Headers {
     vec![("content-type".to_owned(), Some(format::CONTENT_TYPE.as_bytes().to_vec()))]
 }
+
+#[cfg(test)]
+mod tests;
