@@ -29,7 +29,9 @@ pub(crate) fn promises() -> Vec<Promise> {
         promise!(on_broker, a_service_whose_file_differs_refuses_to_start).with_registry().within(LIMIT),
         promise!(on_broker, a_mesh_that_was_never_applied_has_no_services).with_registry().within(LIMIT),
         promise!(on_broker, another_definition_needs_a_higher_version).with_registry().within(LIMIT),
-        promise!(on_broker, no_definition_follows_while_the_mesh_is_at_work).with_registry().within(LIMIT),
+        promise!(on_broker, no_definition_follows_while_the_mesh_is_at_work)
+            .with_registry()
+            .within(LIMIT * 2),
         promise!(on_broker, of_two_who_apply_at_once_one_wins).within(LIMIT),
     ]
 }
