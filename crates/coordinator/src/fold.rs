@@ -28,7 +28,10 @@ pub const UNMATCHED_REASON: &str = "quadrille-unmatched-reason";
 /// Most timers that fire in one transaction.
 const TIMERS: usize = 500;
 
-/// Most ended sagas of a partition that are forgotten in one transaction.
+/// Reason of the record that is kept when a saga is forgotten whose start event never came.
+pub const NEVER_STARTED: &str = "never-started";
+
+/// Most sagas of a partition that are forgotten in one transaction.
 const FORGOTTEN: usize = 500;
 
 /// Bytes of records after which no more timers fire in one transaction.
@@ -189,16 +192,32 @@ impl Fold {
         self.write(self.spec.names.unmatched(), number, fact.lineage.run, format::encode(fact), vec![header]);
     }
 
-    /// Deletes what ended sagas have left, once they have been remembered for their time.
-    fn forget_ended(&mut self, now_ms: i64) {
-        for (number, sagas) in &mut self.partitions {
+    /// Deletes what sagas have left, once they have been remembered for their time.
+    fn forget_spent(&mut self, now_ms: i64) {
+        let (numbers, keep_ms) =
+            (self.partitions.keys().copied().collect::<Vec<_>>(), self.spec.keep_ended_ms);
+        for number in numbers {
             for _ in 0..FORGOTTEN {
-                let Some(run) = sagas.forget(self.spec.keep_ended_ms, now_ms) else { break };
-                self.state.insert((*number, Key::Head(run)), None);
-                self.touched.insert(*number);
-                metrics::counter!("quadrille_sagas_forgotten_total").increment(1);
+                let sagas = self.partitions.get_mut(&number);
+                let Some((run, state)) = sagas.and_then(|sagas| sagas.forget(keep_ms, now_ms)) else { break };
+                self.forget_one(number, run, &state, now_ms);
             }
         }
+    }
+
+    fn forget_one(&mut self, number: i32, run: RunId, state: &State, now_ms: i64) {
+        for key in changelog::keys(run, state) {
+            self.state.insert((number, key), None);
+        }
+        self.touched.insert(number);
+        metrics::counter!("quadrille_sagas_forgotten_total").increment(1);
+        let entry = format::encode(&Entry { now_ms, input: Input::Forgotten(run) });
+        if state.live().is_some() {
+            metrics::counter!("quadrille_facts_unmatched_total", "reason" => NEVER_STARTED).increment(1);
+            let header = (UNMATCHED_REASON.to_owned(), Some(NEVER_STARTED.as_bytes().to_vec()));
+            self.write(self.spec.names.unmatched(), number, run, entry.clone(), vec![header]);
+        }
+        self.write(self.spec.names.journal(), number, run, entry, Vec::new());
     }
 
     /// A record of a facts topic that is no fact.
@@ -234,12 +253,12 @@ impl Fold {
     /// Everything of partition `number` is read.
     fn restored(&mut self, number: i32, restoring: Restoring) {
         let topic = self.spec.names.state();
-        let (sagas, unreadable) = restoring.done();
+        let (sagas, unreadable) = restoring.done(self.spec.definition.clone());
         for error in &unreadable {
             tracing::error!(target: "quadrille::saga", topic, partition = number, %error, "left as it lies");
         }
-        let (live, known) = (sagas.live(), sagas.known());
-        tracing::info!(target: "quadrille::saga", partition = number, live, known, "restored");
+        let (live, known, abandoned) = (sagas.live(), sagas.known(), sagas.abandoned());
+        tracing::info!(target: "quadrille::saga", partition = number, live, known, abandoned, "restored");
         self.partitions.insert(number, sagas);
     }
 }
@@ -324,7 +343,7 @@ impl Processor for Fold {
                 self.apply(number, timer.run, Input::Timer(timer), now_ms);
             }
         }
-        self.forget_ended(now_ms);
+        self.forget_spent(now_ms);
     }
 
     fn collect(&mut self) -> Output {
@@ -351,7 +370,7 @@ fn lineage(input: &Input, state: Option<&State>) -> Option<(String, Option<Linea
     match (input, known) {
         (_, Some(lineage)) => Some((lineage.flow.clone(), Some(lineage))),
         (Input::Fact(fact), None) => Some((fact.lineage.flow.clone(), Some(fact.lineage.clone()))),
-        (Input::Timer(_), None) => None,
+        (Input::Timer(_) | Input::Forgotten(_), None) => None,
     }
 }
 
@@ -377,3 +396,6 @@ fn report(flag: &Flag, lineage: Option<&Lineage>) {
 fn content_type() -> Headers {
     vec![("content-type".to_owned(), Some(format::CONTENT_TYPE.as_bytes().to_vec()))]
 }
+
+#[cfg(test)]
+mod tests;

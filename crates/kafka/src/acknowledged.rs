@@ -1,6 +1,7 @@
 //! At least once: records first, acknowledged by every in-sync replica, and the offsets that led to them afterwards.
 //!
-//! Records of some topics say that others are written: they are written after those are acknowledged.
+//! Records of some topics say that others are written: they are written after those are acknowledged, in the order of those
+//! topics.
 //!
 //! A crash between the two repeats the records, with the same IDs. The producer is idempotent, so the client's own
 //! retries repeat nothing.
@@ -21,7 +22,7 @@ use crate::{Error, Settings, holding};
 pub struct Acknowledger {
     settings: Settings,
     id: String,
-    last: BTreeSet<String>,
+    last: Vec<BTreeSet<String>>,
     producer: Option<BaseProducer<Context>>,
     busy: Arc<Busy>,
     /// As in [`crate::transaction`].
@@ -29,8 +30,9 @@ pub struct Acknowledger {
 }
 
 impl Acknowledger {
-    /// Builds the producer of the member that `id` names. Topics in `last` are written after all others.
-    pub fn new(settings: &Settings, id: String, last: BTreeSet<String>) -> Result<Self, Error> {
+    /// Builds the producer of the member that `id` names. Topics in `last` are written after all others, in
+    /// that order.
+    pub fn new(settings: &Settings, id: String, last: Vec<BTreeSet<String>>) -> Result<Self, Error> {
         let mut acknowledger = Self {
             settings: settings.clone(),
             id,
@@ -64,10 +66,12 @@ impl Acknowledger {
         let aborted = |doing, cause: String| Failure::Aborted { doing, cause, fenced: false };
         let last = self.last.clone();
         let producer = self.producer().map_err(|e| aborted("building the producer", e.to_string()))?;
-        let (after, first): (Vec<_>, Vec<_>) =
-            records.iter().partition(|record| last.contains(&record.topic));
-        let both = [first, after];
-        let mut phases = both.iter();
+        let mut phases = vec![Vec::new(); last.len() + 1];
+        for record in records {
+            phases[last.iter().position(|topics| topics.contains(&record.topic)).map_or(0, |at| at + 1)]
+                .push(record);
+        }
+        let mut phases = phases.iter().filter(|phase| !phase.is_empty());
         let written =
             phases.try_for_each(|phase| write(producer, phase).and_then(|()| drain(producer, phase)));
         if let Err((doing, cause)) = written {

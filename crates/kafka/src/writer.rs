@@ -24,8 +24,13 @@ impl Writer {
         Transactor::new(settings, transactional_id).map(Self::Transactions)
     }
 
-    /// A writer that is at least once, of the member that `id` names. Topics in `last` are written after all others: what they say relies on those.
-    pub fn at_least_once(settings: &Settings, id: String, last: BTreeSet<String>) -> Result<Self, Error> {
+    /// A writer that is at least once, of the member that `id` names. Topics in `last` are written after all others, in
+    /// that order: what they say relies on those before.
+    pub fn at_least_once(
+        settings: &Settings,
+        id: String,
+        last: Vec<BTreeSet<String>>,
+    ) -> Result<Self, Error> {
         Acknowledger::new(settings, id, last).map(Self::Acknowledgements)
     }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use quadrille_saga::State;
 use quadrille_saga::changelog::{self, Error, Key};
-use quadrille_types::{ActivationId, Record, RunId};
+use quadrille_types::{ActivationId, Definition, Record, RunId};
 use uuid::Uuid;
 
 use crate::standing::Standing;
@@ -16,9 +16,20 @@ pub struct Board {
     values: BTreeMap<Key, Vec<u8>>,
     runs: BTreeMap<RunId, State>,
     dirty: BTreeSet<RunId>,
+    active: Option<Definition>,
 }
 
 impl Board {
+    /// No run yet, while `active` is the definition in force.
+    pub fn under(active: Option<Definition>) -> Self {
+        Self { active, ..Self::default() }
+    }
+
+    /// Where `state` stands.
+    pub fn standing(&self, state: &State) -> Standing {
+        Standing::of(state, self.active.as_ref())
+    }
+
     /// Takes the next record of the state topic.
     ///
     /// # Errors
@@ -65,7 +76,7 @@ impl Board {
     pub fn counts(&self) -> BTreeMap<Standing, usize> {
         let mut counts = BTreeMap::new();
         for state in self.runs.values() {
-            *counts.entry(Standing::of(state)).or_default() += 1;
+            *counts.entry(self.standing(state)).or_default() += 1;
         }
         counts
     }

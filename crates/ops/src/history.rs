@@ -1,9 +1,10 @@
 //! What each journal entry changed in its run: time travel in words.
 //!
-//! The journal is folded with the transition function itself; what is told is the difference that each entry made.
+//! The journal is folded with the transition function itself; what is told is the difference that each entry made. A run
+//! that was forgotten may have begun anew under the same ID: each beginning counts a round.
 
 use quadrille_saga::state::{Activation, Live, State};
-use quadrille_saga::transition::{Action, Flag};
+use quadrille_saga::transition::{Action, Flag, Unmatched};
 use quadrille_saga::{Flow, next};
 use quadrille_types::fact::{Body, EventRef, Outcome};
 use quadrille_types::journal::{Entry, Input, TimerKind};
@@ -15,6 +16,8 @@ use crate::words;
 /// One applied input, and what it led to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Moment {
+    /// Which of the runs under this ID, from 1: one that was forgotten may begin anew.
+    pub round: usize,
     /// When it was applied, in ms since 1970.
     pub at_ms: i64,
     /// The input, in words.
@@ -41,20 +44,50 @@ pub struct Seen {
     pub payload: Option<EventRef>,
 }
 
-/// The history of one run from its journal, and the state that it leads to.
-pub fn of<'e>(flow: &Flow, entries: impl IntoIterator<Item = &'e Entry>) -> (Vec<Moment>, Option<State>) {
-    let mut state = None;
-    let moments = entries.into_iter().map(|entry| moment(flow, &mut state, entry)).collect();
-    (moments, state)
+/// What a journal tells.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct History {
+    /// Its entries, the oldest first.
+    pub moments: Vec<Moment>,
+    /// The state that they lead to; none: the run is forgotten, or never was.
+    pub state: Option<State>,
+    /// The last state that there was.
+    pub last: Option<State>,
 }
 
-fn moment(flow: &Flow, state: &mut Option<State>, entry: &Entry) -> Moment {
+/// The history of one run from its journal. Each round is told by `flow` as of its own definition.
+pub fn of<'e>(flow: &Flow, entries: impl IntoIterator<Item = &'e Entry>) -> History {
+    let (mut flow, mut history, mut round) = (flow.clone(), History::default(), 0);
+    for entry in entries {
+        if history.state.as_ref().is_some_and(|state| begins_anew(state, &entry.input)) {
+            history.state = None;
+        }
+        if history.state.is_none()
+            && let Input::Fact(fact) = &entry.input
+        {
+            flow.definition = fact.lineage.definition.clone();
+            round += 1;
+        }
+        history.moments.push(moment(&flow, &mut history.state, entry, round));
+        history.last = history.state.clone().or(history.last);
+    }
+    history
+}
+
+/// Only what changes something is in the journal, and to a run that has ended a start changes nothing: it was forgotten in
+/// between. Journals of earlier builds do not say so.
+fn begins_anew(state: &State, input: &Input) -> bool {
+    let starts = matches!(input, Input::Fact(fact) if matches!(fact.body, Body::Started(_)));
+    state.ended().is_some() && starts
+}
+
+fn moment(flow: &Flow, state: &mut Option<State>, entry: &Entry, round: usize) -> Moment {
     let before = state.clone();
     let transition = next(flow, state, &entry.input, entry.now_ms);
     let mut changes = differences(before.as_ref(), state.as_ref());
     changes.extend(transition.actions.iter().filter_map(|action| act(action, entry.now_ms)));
     let (input, source, events) = tell(&entry.input);
-    Moment { at_ms: entry.now_ms, input, source, changes, events }
+    Moment { round, at_ms: entry.now_ms, input, source, changes, events }
 }
 
 fn tell(input: &Input) -> (String, Option<String>, Vec<Seen>) {
@@ -63,6 +96,7 @@ fn tell(input: &Input) -> (String, Option<String>, Vec<Seen>) {
         Input::Timer(timer) => match timer.kind {
             TimerKind::Deadline => return ("the deadline passed".to_owned(), None, Vec::new()),
         },
+        Input::Forgotten(_) => return ("its time had come".to_owned(), None, Vec::new()),
     };
     let (input, step, events): (_, _, &[EventRef]) = match &fact.body {
         Body::Started(event) => (format!("{} started it", event.event), None, std::slice::from_ref(event)),
@@ -73,6 +107,7 @@ fn tell(input: &Input) -> (String, Option<String>, Vec<Seen>) {
                 if result.attempts > 1 { format!(" at try {}", result.attempts) } else { String::new() };
             (format!("{} {word}{tries}", result.step), Some(&result.step), events)
         }
+        Body::Known(known) => (format!("{} knew it from before", known.step), None, &[]),
     };
     let seen = |event: &EventRef| Seen {
         event: event.event.clone(),
@@ -114,6 +149,9 @@ fn act(action: &Action, now_ms: i64) -> Option<String> {
         Action::Flag(Flag::Stuck { step, .. }) => format!("stuck: the undo of {step} waits for a redrive"),
         Action::Flag(Flag::Overdue) => "overdue: it goes on, a pivot was commanded".to_owned(),
         Action::Flag(Flag::Stalled) => "stalled: nothing will come by itself".to_owned(),
+        Action::Unmatched(Unmatched::Forgotten) => {
+            "ended as forgotten: a copy of a start whose run had ended".to_owned()
+        }
         Action::Unmatched(reason) => format!("does not fit: {reason}"),
     })
 }
@@ -126,6 +164,7 @@ fn differences(before: Option<&State>, after: Option<&State>) -> Vec<String> {
             changes
         }
         (Some(State::Live(before)), Some(State::Live(after))) => moved(before, after),
+        (Some(_), None) => vec!["forgotten".to_owned()],
         _ => Vec::new(),
     }
 }
@@ -169,9 +208,9 @@ mod tests {
     use crate::testing::*;
 
     fn told(entries: &[Entry]) -> Vec<String> {
-        let (moments, state) = of(&order(), entries);
-        assert_eq!(state, replay(&order(), entries), "history is a replay");
-        moments.iter().map(|m| format!("{}: {}", m.input, m.changes.join("; "))).collect()
+        let history = of(&order(), entries);
+        assert_eq!(history.state, replay(&order(), entries), "history is a replay");
+        history.moments.iter().map(|m| format!("{}: {}", m.input, m.changes.join("; "))).collect()
     }
 
     /// Lines in which an order of steps would only be that of their IDs are compared by what they contain.
@@ -229,6 +268,38 @@ mod tests {
     }
 
     #[test]
+    fn a_run_that_began_anew_is_told_apart_from_the_forgotten_one() {
+        let first = [
+            started(1),
+            emitted(2, "reserve", "StockReserved"),
+            emitted(3, "charge", "PaymentTaken"),
+            emitted(4, "ship", "OrderShipped"),
+        ];
+        let rounds = |entries: &[Entry]| -> Vec<usize> {
+            of(&order(), entries).moments.iter().map(|moment| moment.round).collect()
+        };
+        let again = [forgotten(5), started(6), known(7, "charge")];
+        let all = [first.as_slice(), &again].concat();
+        assert_eq!(rounds(&all), [1, 1, 1, 1, 1, 2, 2]);
+        assert_told(
+            &told(&all)[4..],
+            &[
+                ("its time had come: forgotten", &[]),
+                ("OrderPlaced started it: a new run: running", &["charge: open"]),
+                ("charge knew it from before: ended as forgotten", &[]),
+            ],
+        );
+        let history = of(&order(), &all[..5]);
+        assert_eq!((history.state, history.last), (None, replay(&order(), &first)));
+
+        let earlier_build = [first.as_slice(), &again[1..2]].concat();
+        assert_eq!(rounds(&earlier_build), [1, 1, 1, 1, 2]);
+        let mut other = order();
+        other.definition.version += 1;
+        assert_eq!(of(&other, &all).moments, of(&order(), &all).moments, "each by its own definition");
+    }
+
+    #[test]
     fn timers_and_repeated_facts_are_told_too() {
         let entries = [started(1), gave_up(2, "charge"), gave_up(3, "charge"), overdue(900_000)];
         assert_told(
@@ -240,7 +311,7 @@ mod tests {
                 ("the deadline passed: ", &["fails: deadline"]),
             ],
         );
-        let (moments, _) = of(&order(), &entries);
+        let moments = of(&order(), &entries).moments;
         assert_eq!(moments[0].source.as_deref(), Some("orders/2/1"));
         assert_eq!((moments[0].events[0].event.as_str(), &moments[0].events[0].step), ("OrderPlaced", &None));
     }

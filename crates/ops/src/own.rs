@@ -8,7 +8,7 @@ use quadrille_saga::state::{Activation, Ended, Head, State};
 use quadrille_types::command::Command;
 use quadrille_types::definition::Change;
 use quadrille_types::envelope::Lineage;
-use quadrille_types::fact::{Body, EventRef, Fact, Outcome, StepResult};
+use quadrille_types::fact::{Body, EventRef, Fact, Known, Outcome, StepResult};
 use quadrille_types::format;
 use quadrille_types::ids::Trigger;
 use quadrille_types::journal::{Entry, Input, TimerKind};
@@ -88,6 +88,7 @@ pub fn of_fact(fact: &Fact, avro: &mut dyn Avro) -> Json {
         Body::Started(event) => ("started", of_event(event, avro)),
         Body::Observed(event) => ("observed", of_event(event, avro)),
         Body::Step(result) => ("step", of_result(result, avro)),
+        Body::Known(known) => ("known", of_known(known)),
     };
     json.insert(what.to_owned(), body);
     json.insert("source".to_owned(), json!(fact.source.to_string()));
@@ -109,6 +110,7 @@ pub fn of_entry(entry: &Entry, avro: &mut dyn Avro) -> Json {
             let timer = json!({"run": timer.run, "kind": kind, "due": words::time(timer.due_ms)});
             json.insert("timer".to_owned(), timer)
         }
+        Input::Forgotten(run) => json.insert("forgotten".to_owned(), json!({"run": run})),
     };
     Json::Object(json)
 }
@@ -141,6 +143,10 @@ pub fn of_event(event: &EventRef, avro: &mut dyn Avro) -> Json {
 
 fn of_events(events: &[EventRef], avro: &mut dyn Avro) -> Json {
     events.iter().map(|event| of_event(event, avro)).collect()
+}
+
+fn of_known(known: &Known) -> Json {
+    json!({ "name": known.step, "activation": known.activation, "trigger": of_trigger(&known.trigger) })
 }
 
 fn of_result(result: &StepResult, avro: &mut dyn Avro) -> Json {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use quadrille_kafka::definition;
 use quadrille_kafka::restore::Restorer;
 use quadrille_kafka::{Error, Partition, Settings};
 use quadrille_saga::Flow;
@@ -15,7 +16,7 @@ use quadrille_types::topics::Names;
 use quadrille_types::{Definition, Record, RunId, format, partition};
 
 use crate::board::Board;
-use crate::history::{self, Moment};
+use crate::history::{self, History, Moment};
 use crate::standing::Summary;
 
 /// A mesh, as its sagas are read.
@@ -25,6 +26,7 @@ pub struct Sagas {
     names: Names,
     flows: BTreeMap<String, Flow>,
     definition: Definition,
+    active: Option<Definition>,
     partitions: u32,
 }
 
@@ -62,8 +64,18 @@ impl Sagas {
             names: Names::new(&mesh.name),
             flows: mesh.sagas.values().map(|saga| (saga.name.clone(), lower::flow(mesh, saga))).collect(),
             definition: lower::definition(mesh),
+            active: None,
             partitions: lower::SAGA_PARTITIONS,
         }
+    }
+
+    /// The same, with sagas of another definition than the active one shown as abandoned.
+    ///
+    /// # Errors
+    /// Kafka's; a record of the definition's topic that cannot be read.
+    pub fn under_active(mut self) -> Result<Self, Error> {
+        self.active = definition::active(&self.settings, &self.names)?;
+        Ok(self)
     }
 
     /// Topics that must be there, with their partitions.
@@ -86,7 +98,7 @@ impl Sagas {
 
     /// A run in one line.
     pub fn summary(&self, run: RunId, state: &State) -> Summary {
-        Summary::of(run, state, self.flow_of(state))
+        Summary::of(run, state, self.flow_of(state), self.active.as_ref())
     }
 
     /// Every run.
@@ -94,7 +106,8 @@ impl Sagas {
     /// # Errors
     /// Kafka's; an open transaction that does not end.
     pub fn board(&self) -> Result<Read, Error> {
-        let (mut board, mut read, mut strange) = (Board::default(), BTreeMap::new(), Vec::new());
+        let (mut board, mut read, mut strange) =
+            (Board::under(self.active.clone()), BTreeMap::new(), Vec::new());
         let restorer = self.restorer()?;
         for number in 0..self.partitions as i32 {
             let partition = Partition::new(self.names.state(), number);
@@ -145,8 +158,11 @@ impl Sagas {
         if state.is_none() && entries.is_empty() && outcome.is_none() {
             return Ok(None);
         }
-        let (history, replayed) = self.history(&entries, &mut notes);
-        if replayed != state {
+        let History { moments: history, state: replayed, last } = self.history(&entries, &mut notes);
+        let is_forgotten = state.is_none() && replayed.is_none() && last.is_some();
+        if is_forgotten {
+            notes.push("the coordinator has forgotten it: this is what journal and outcome say".to_owned());
+        } else if replayed != state {
             notes.push(match &state {
                 None => "the state topic has no record of it".to_owned(),
                 Some(_) => {
@@ -156,8 +172,7 @@ impl Sagas {
                 }
             });
         }
-        let Some(summary) =
-            self.summed(run, state.as_ref().or(replayed.as_ref()), &entries, outcome.as_ref())
+        let Some(summary) = self.summed(run, state.as_ref().or(last.as_ref()), &entries, outcome.as_ref())
         else {
             return Ok(None);
         };
@@ -212,29 +227,28 @@ impl Sagas {
         let (restorer, reader, mut found) = (self.restorer()?, OutcomeReader::new(), None);
         for number in numbers {
             restorer.read(&Partition::new(self.names.outcomes(), number), None, |record| {
-                found = found.take().or_else(|| reader.read(&record).filter(|(of, _)| *of == run));
+                // Of a run that began anew after it was forgotten, the last counts.
+                found = reader.read(&record).filter(|(of, _)| *of == run).or_else(|| found.take());
             })?;
         }
         Ok(found.map(|(_, outcome)| outcome))
     }
 
-    fn history(&self, entries: &[Entry], notes: &mut Vec<String>) -> (Vec<Moment>, Option<State>) {
-        let Some(lineage) = facts(entries).next().map(|fact| &fact.lineage) else {
-            return (Vec::new(), None);
+    fn history(&self, entries: &[Entry], notes: &mut Vec<String>) -> History {
+        let Some(lineage) = facts(entries).last().map(|fact| &fact.lineage) else {
+            return History::default();
         };
         let Some(flow) = self.flows.get(&lineage.flow) else {
             notes.push(format!("the file has no flow {}: its history is not shown", lineage.flow));
-            return (Vec::new(), None);
+            return History::default();
         };
-        let mut flow = flow.clone();
         if lineage.definition != self.definition {
             notes.push(format!(
                 "it follows definition {}, the file is {}: steps are shown as the file has them",
                 lineage.definition, self.definition
             ));
-            flow.definition = lineage.definition.clone();
         }
-        history::of(&flow, entries)
+        history::of(flow, entries)
     }
 
     fn summed(
@@ -268,7 +282,7 @@ pub fn complete(summary: &mut Summary, outcome: &SagaOutcome) {
 fn facts(entries: &[Entry]) -> impl Iterator<Item = &quadrille_types::fact::Fact> {
     entries.iter().filter_map(|entry| match &entry.input {
         Input::Fact(fact) => Some(fact),
-        Input::Timer(_) => None,
+        Input::Timer(_) | Input::Forgotten(_) => None,
     })
 }
 

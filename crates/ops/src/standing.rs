@@ -5,7 +5,7 @@ use std::fmt;
 use quadrille_saga::Flow;
 use quadrille_saga::state::{End, Ended, Live, Phase, State, Status};
 use quadrille_saga::view::{self, For, Wait};
-use quadrille_types::RunId;
+use quadrille_types::{Definition, RunId};
 use serde::Serialize;
 
 use crate::words;
@@ -28,15 +28,19 @@ pub enum Standing {
     Running,
     /// Only what follows from its start is here, not the start.
     Forming,
+    /// It was given up with its definition: nothing follows from it any more.
+    Abandoned,
     /// It ended well.
     Completed,
     /// It ended with everything undone.
     Compensated,
+    /// It had ended, was forgotten, and came again as a copy.
+    Forgotten,
 }
 
 impl Standing {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Stuck,
         Self::Stalled,
         Self::Held,
@@ -44,13 +48,19 @@ impl Standing {
         Self::Failing,
         Self::Running,
         Self::Forming,
+        Self::Abandoned,
         Self::Completed,
         Self::Compensated,
+        Self::Forgotten,
     ];
 
-    /// Where `state` stands.
-    pub fn of(state: &State) -> Self {
+    /// Where `state` stands while `active` is the definition in force; none: nobody knows.
+    pub fn of(state: &State, active: Option<&Definition>) -> Self {
         match state {
+            State::Live(live) if active.is_some_and(|active| live.head.lineage.definition != *active) => {
+                Self::Abandoned
+            }
+            State::Ended(Ended { end: End::Forgotten, .. }) => Self::Forgotten,
             State::Ended(Ended { end: End::Completed, .. }) => Self::Completed,
             State::Ended(Ended { end: End::Compensated, .. }) => Self::Compensated,
             State::Live(live) => Self::of_live(live),
@@ -71,7 +81,7 @@ impl Standing {
 
     /// Its outcome is there.
     pub fn is_ended(self) -> bool {
-        matches!(self, Self::Completed | Self::Compensated)
+        matches!(self, Self::Completed | Self::Compensated | Self::Forgotten)
     }
 
     /// Somebody should look.
@@ -89,8 +99,10 @@ impl Standing {
             Self::Failing => "failing",
             Self::Running => "running",
             Self::Forming => "forming",
+            Self::Abandoned => "abandoned",
             Self::Completed => "completed",
             Self::Compensated => "compensated",
+            Self::Forgotten => "forgotten",
         }
     }
 }
@@ -139,15 +151,20 @@ pub struct Waiting {
 }
 
 impl Summary {
-    /// `state` of `run` in one line. `flow` is the run's definition; without it, nothing is said of what it waits for.
-    pub fn of(run: RunId, state: &State, flow: Option<&Flow>) -> Self {
+    /// `state` of `run` in one line, while `active` is the definition in force. `flow` is the run's definition; without it,
+    /// nothing is said of what it waits for.
+    pub fn of(run: RunId, state: &State, flow: Option<&Flow>, active: Option<&Definition>) -> Self {
+        let standing = Standing::of(state, active);
         match state {
-            State::Live(live) => Self::of_live(run, state, live, flow),
+            State::Live(live) => {
+                let flow = flow.filter(|_| standing != Standing::Abandoned);
+                Self { state: standing, ..Self::of_live(run, state, live, flow) }
+            }
             State::Ended(ended) => Self {
                 run,
                 flow: None,
                 correlation_id: None,
-                state: Standing::of(state),
+                state: standing,
                 since_ms: ended.at_ms,
                 cause: None,
                 started_ms: None,
@@ -166,7 +183,7 @@ impl Summary {
             run,
             flow: Some(head.lineage.flow.clone()),
             correlation_id: Some(head.lineage.correlation_id.clone()),
-            state: Standing::of(state),
+            state: Standing::of_live(live),
             since_ms: head.since_ms,
             cause: head.failing.as_ref().map(ToString::to_string),
             started_ms: head.started_at_ms,
@@ -251,6 +268,7 @@ pub const fn end_word(end: End) -> &'static str {
     match end {
         End::Completed => "completed",
         End::Compensated => "compensated",
+        End::Forgotten => "forgotten",
     }
 }
 
@@ -269,7 +287,7 @@ mod tests {
 
     fn summary(entries: &[Entry]) -> Summary {
         let state = replay(&order(), entries).unwrap();
-        Summary::of(run(), &state, Some(&order()))
+        Summary::of(run(), &state, Some(&order()), Some(&order().definition))
     }
 
     #[test]
@@ -321,6 +339,6 @@ mod tests {
         assert_eq!(sorted, Standing::ALL);
         let last = Standing::ALL.iter().rposition(|standing| standing.needs_attention());
         assert_eq!(last, Some(2));
-        assert!(Standing::ALL[7..].iter().all(|standing| standing.is_ended()));
+        assert!(Standing::ALL[8..].iter().all(|standing| standing.is_ended()));
     }
 }

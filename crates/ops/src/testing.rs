@@ -4,7 +4,7 @@ use quadrille_saga::Flow;
 use quadrille_saga::definition::{Compensation, Deadline, Ending, Exhausted, Needs, Step, Then, Undo, When};
 use quadrille_types::dead_letter::Reason;
 use quadrille_types::envelope::{Definition, Lineage, Position};
-use quadrille_types::fact::{Body, EventRef, Fact, Outcome, StepResult};
+use quadrille_types::fact::{Body, EventRef, Fact, Known, Outcome, StepResult};
 use quadrille_types::ids::{RunId, Trigger};
 use quadrille_types::journal::{Entry, Input, Timer, TimerKind};
 
@@ -81,6 +81,15 @@ pub(crate) fn undo_gave_up(now_ms: i64, step: &str) -> Entry {
 pub(crate) fn overdue(now_ms: i64) -> Entry {
     let timer = Timer { run: run(), kind: TimerKind::Deadline, due_ms: 900_000 };
     Entry { now_ms, input: Input::Timer(timer) }
+}
+
+pub(crate) fn forgotten(now_ms: i64) -> Entry {
+    Entry { now_ms, input: Input::Forgotten(run()) }
+}
+
+pub(crate) fn known(now_ms: i64, step: &str) -> Entry {
+    let (step, activation) = (step.to_owned(), run().activation(step, &Trigger::Start));
+    entry(now_ms, Body::Known(Known { step, activation, trigger: Trigger::Start }))
 }
 
 fn answer(now_ms: i64, step: &str, result: Outcome) -> Entry {

@@ -18,7 +18,15 @@ const COORDINATOR: &str = "coordinator";
 
 /// Looks at the cluster, as far as `step` depends on it: sagas of other definitions than `mine`, records of the mesh that
 /// nobody has read yet, members. Whoever starts something afterwards is not seen.
-pub(crate) fn look(settings: &Settings, mesh: &Mesh, mine: &Definition, step: Step) -> Result<AtWork, Error> {
+///
+/// Sagas of a definition before the `active` one were abandoned with it and are in nobody's way.
+pub(crate) fn look(
+    settings: &Settings,
+    mesh: &Mesh,
+    active: Option<&Definition>,
+    mine: &Definition,
+    step: Step,
+) -> Result<AtWork, Error> {
     let mut at_work = AtWork::default();
     if step == Step::None {
         return Ok(at_work);
@@ -26,7 +34,7 @@ pub(crate) fn look(settings: &Settings, mesh: &Mesh, mine: &Definition, step: St
     let (names, inspector) = (Names::new(&mesh.name), Inspector::new(settings)?);
     let topics = inspector.topics()?;
     if topics.contains_key(&names.state()) {
-        at_work.sagas = live(settings, mesh, mine)?;
+        at_work.sagas = live(settings, mesh, active, mine)?;
     }
     if step == Step::Next {
         at_work.unread = unread(settings, &inspector, &to_be_read(mesh, &names, &topics), &topics)?;
@@ -41,13 +49,19 @@ pub(crate) fn look(settings: &Settings, mesh: &Mesh, mine: &Definition, step: St
     Ok(at_work)
 }
 
-fn live(settings: &Settings, mesh: &Mesh, mine: &Definition) -> Result<usize, Error> {
+fn live(
+    settings: &Settings,
+    mesh: &Mesh,
+    active: Option<&Definition>,
+    mine: &Definition,
+) -> Result<usize, Error> {
     let read = Sagas::new(settings, mesh).board()?;
     if let Some(strange) = read.strange.first() {
         return Err(Error::Topic(format!("the state of a saga cannot be read: {strange}")));
     }
     let other = |(_, state): &(&RunId, &State)| {
-        state.live().is_some_and(|live| live.head.lineage.definition != *mine)
+        let definition = state.live().map(|live| &live.head.lineage.definition);
+        definition.is_some_and(|of| of != mine && active.is_none_or(|active| of == active))
     };
     Ok(read.board.runs().iter().filter(other).count())
 }

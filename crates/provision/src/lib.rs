@@ -115,7 +115,7 @@ fn decide_step(
 ) -> Result<Step, Error> {
     let unfit = |unfit| Error::Unfit { mesh: mesh.name.clone(), unfit };
     let step = decide::step(active, mine).map_err(unfit)?;
-    let at_work = at_work::look(settings, mesh, mine, step)?;
+    let at_work = at_work::look(settings, mesh, active, mine, step)?;
     decide::may(step, &at_work, abandon).map_err(unfit)?;
     Ok(step)
 }

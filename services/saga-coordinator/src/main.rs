@@ -27,9 +27,12 @@ struct Options {
     /// Ordinal of this instance, only if it is stable over restarts and nobody else has it
     #[arg(long, env = "QUADRILLE_INSTANCE", value_name = "ORDINAL")]
     instance: Option<String>,
-    /// How long an ended saga is remembered
+    /// How long an ended saga is remembered, with 64 bytes at most
     ///
-    /// Longer than a producer may take to send a copy of a start event: a later copy is a new saga.
+    /// It bounds what the state topic and this process's memory hold. A copy of a start event that comes later begins the
+    /// saga again, until a step that the event triggers says that it knows the copy: then it ends as forgotten, with no
+    /// second effect, outcome or undo. Where no step remembers the copy, it is a new saga. What waits for a start event that
+    /// does not come is forgotten after the same time, but not within an hour.
     #[arg(long, env = "QUADRILLE_KEEP_ENDED", value_name = "DURATION", default_value = "7days", value_parser = humantime::parse_duration)]
     keep_ended: Duration,
     #[command(flatten)]

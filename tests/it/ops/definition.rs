@@ -29,7 +29,9 @@ pub(crate) fn promises() -> Vec<Promise> {
         promise!(on_broker, a_service_whose_file_differs_refuses_to_start).with_registry().within(LIMIT),
         promise!(on_broker, a_mesh_that_was_never_applied_has_no_services).with_registry().within(LIMIT),
         promise!(on_broker, another_definition_needs_a_higher_version).with_registry().within(LIMIT),
-        promise!(on_broker, no_definition_follows_while_the_mesh_is_at_work).with_registry().within(LIMIT),
+        promise!(on_broker, no_definition_follows_while_the_mesh_is_at_work)
+            .with_registry()
+            .within(LIMIT * 2),
         promise!(on_broker, of_two_who_apply_at_once_one_wins).within(LIMIT),
     ]
 }
@@ -125,10 +127,40 @@ fn no_definition_follows_while_the_mesh_is_at_work(cluster: &Cluster) -> Result<
         "{old}"
     );
 
+    an_abandoned_saga_stays_silent(cluster, &settings, &next, name)?;
+
     let fact = Outgoing { headers: Vec::new(), ..order() };
     publish(&settings, &format!("{name}.facts.steps"), &fact)?;
     let refused = apply(cluster, &changed(&shop, "third", 3)?)?.ended(1)?;
-    ensure!(refused.err.contains("up to 1 record not read yet"), "{refused:#?}");
+    let unread = "up to 1 record not read yet";
+    ensure!(refused.err.contains(unread) && !refused.err.contains(live), "{refused:#?}");
+    Ok(())
+}
+
+/// Its events are kept as unmatched, it has no outcome, and whoever looks sees what became of it.
+fn an_abandoned_saga_stays_silent(
+    cluster: &Cluster,
+    settings: &Settings,
+    file: &str,
+    name: &str,
+) -> Result<()> {
+    let list = || -> Result<_> {
+        let list = run(cluster, &["sagas", "list", file, "--json"])?.ended(0)?;
+        Ok(list.objects()?.iter().map(|saga| saga["state"].clone()).collect::<Vec<_>>())
+    };
+    ensure!(list()? == ["abandoned"], "{:?}", list()?);
+    let coordinator = started(cluster, "saga-coordinator", file)?;
+    publish(settings, &format!("{name}-orders"), &order())?;
+    let names = Names::new(name);
+    eventually(SOON, "its second start is kept as unmatched", || {
+        let said = run(cluster, &["topics", "tail", &names.unmatched(), "--json"])?.ended(0)?;
+        let log = log_of(&coordinator);
+        ensure!(said.out.contains("abandoned") && said.out.lines().count() == 1, "{said:#?}\n{log}");
+        Ok(())
+    })?;
+    ensure!(coordinator.terminate(SOON)?.code() == Some(0));
+    let said = run(cluster, &["topics", "tail", &names.outcomes(), "--json"])?.ended(0)?;
+    ensure!(said.out.is_empty() && list()? == ["abandoned"], "{said:#?}");
     Ok(())
 }
 

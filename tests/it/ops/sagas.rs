@@ -12,7 +12,7 @@ use quadrille_tests::{Cluster, Promise, promise};
 use quadrille_topology::lower::{self, SAGA_PARTITIONS};
 use quadrille_types::dead_letter::Reason;
 use quadrille_types::envelope::{Lineage, Position};
-use quadrille_types::fact::{Body, EventRef, Fact, Outcome, StepResult};
+use quadrille_types::fact::{Body, EventRef, Fact, Known, Outcome, StepResult};
 use quadrille_types::ids::{RunId, Trigger};
 use quadrille_types::journal::{Entry, Input};
 use quadrille_types::outcome::{SCHEMA, SagaOutcome};
@@ -28,7 +28,7 @@ const STARTED_MS: i64 = 1_795_000_000_000;
 pub(crate) fn promises() -> Vec<Promise> {
     vec![
         promise!(on_broker, list_says_where_each_saga_waits),
-        promise!(on_broker, show_tells_how_a_saga_came_where_it_is),
+        promise!(on_broker, show_tells_how_a_saga_came_where_it_is).within(Duration::from_secs(120)),
         promise!(on_broker, watch_tells_each_move),
         promise!(on_broker, a_mesh_that_was_never_applied_is_said),
     ]
@@ -95,6 +95,14 @@ fn show_tells_how_a_saga_came_where_it_is(cluster: &Cluster) -> Result<()> {
     ensure!(object["history"].as_array().map(Vec::len) == Some(4), "{object}");
     ensure!(object["history"][3]["events"][0]["event"] == "OrderShipped", "{object}");
     ensure!(object["outcome"]["outcome"] == "completed", "{object}");
+    mesh.begin_again("o-done")?;
+    let again = show("o-done")?.ended(0)?.out;
+    let place = |part: &str| again.find(part).with_context(|| format!("{part} is not in\n{again}"));
+    let first = place("History of run 1 of 2 under this ID")?;
+    let (forgotten, second) = (place("its time had come")?, place("History of run 2 of 2 under this ID")?);
+    ensure!(first < place("ended completed")? && place("ended completed")? < forgotten, "{again}");
+    ensure!(forgotten < second && second < place("ended as forgotten")?, "{again}");
+    ensure!(again.contains("state       forgotten since") && !again.contains("Note:"), "{again}");
     let nobody = show("o-aborted")?.ended(1)?;
     ensure!(nobody.err.contains("no saga has the correlation ID or run o-aborted"), "{nobody:#?}");
     Ok(())
@@ -223,6 +231,33 @@ impl Filled<'_> {
                 }
             }
         }
+        Ok(())
+    }
+
+    /// The run is forgotten, a copy of its start comes, and *charge* knows it.
+    fn begin_again(&self, id: &str) -> Result<()> {
+        let (run, producer) = (self.run(id), self.producer()?);
+        let number = partition::of_key(run.to_string().as_bytes(), SAGA_PARTITIONS) as i32;
+        let (step, trigger) = ("charge".to_owned(), Trigger::Start);
+        let known = Known { activation: run.activation(&step, &trigger), step, trigger };
+        let inputs = [
+            Input::Forgotten(run),
+            Input::Fact(self.fact(id, Body::Started(event("OrderPlaced")))),
+            Input::Fact(self.fact(id, Body::Known(known))),
+        ];
+        producer.begin_transaction()?;
+        let mut state = None;
+        for input in inputs {
+            let now_ms = STARTED_MS + 1_000_000;
+            let transition = next(&self.flow, &mut state, &input, now_ms);
+            let entry = format::encode(&Entry { now_ms, input });
+            send(&producer, &self.names.journal(), number, run.to_string().as_bytes(), Some(&entry))?;
+            for record in state.iter().flat_map(|state| changelog::records(run, state, &transition.changed)) {
+                let key = record.key.to_bytes();
+                send(&producer, &self.names.state(), number, &key, record.value.as_deref())?;
+            }
+        }
+        producer.commit_transaction(PATIENCE)?;
         Ok(())
     }
 

@@ -2,12 +2,12 @@
 
 use quadrille_types::RunId;
 use quadrille_types::dead_letter::Reason;
-use quadrille_types::fact::{Outcome, StepResult};
-use quadrille_types::ids::Trigger;
+use quadrille_types::fact::{Known, Outcome, StepResult};
+use quadrille_types::ids::{ActivationId, Trigger};
 
 use crate::definition::{Exhausted, Flow, Step, When};
 use crate::run::Run;
-use crate::state::{Cause, Kind, Phase, Status};
+use crate::state::{Cause, End, Kind, Phase, Status};
 use crate::transition::{Action, Flag, Unmatched};
 
 impl Run<'_> {
@@ -17,7 +17,7 @@ impl Run<'_> {
         if matches!(result.trigger, Trigger::Record(_)) || !self.is_proof(step, result) {
             return self.unmatched(Unmatched::Unreadable);
         }
-        if !is_genuine(self.flow, self.live.run(), step, result) {
+        if !is_genuine(self.flow, self.live.run(), step, &result.trigger, result.activation) {
             return self.unmatched(Unmatched::Contradictory);
         }
         match Kind::of(&result.result) {
@@ -27,6 +27,22 @@ impl Run<'_> {
                 self.do_answer(step, result);
             }
         }
+    }
+
+    /// A step knows the activation and does not answer again. Its answer came before this fact, so a run that lacks it has
+    /// begun with a copy, after the run that had it had ended and was forgotten.
+    pub(crate) fn known(&mut self, known: &Known) {
+        if let Some(reason) = fault(self.flow, self.live.run(), known) {
+            return self.unmatched(reason);
+        }
+        let answered = self.live.activations.get(&known.activation).is_some_and(|a| !a.seen.is_empty());
+        if answered {
+            return self.unmatched(Unmatched::Duplicate);
+        }
+        self.clear_timer();
+        self.changed.head = true;
+        self.ending = Some(End::Forgotten);
+        self.unmatched(Unmatched::Forgotten);
     }
 
     /// Bytes that could not be read prove no run, unless the mesh itself emitted them. Of a known run they tell.
@@ -165,8 +181,22 @@ impl Run<'_> {
 }
 
 /// The answer's activation is the one that its step and trigger give, and such a trigger sets the step off.
-pub(crate) fn is_genuine(flow: &Flow, run: RunId, step: &Step, result: &StepResult) -> bool {
-    step.fits(&result.trigger, flow) && result.activation == run.activation(&step.name, &result.trigger)
+pub(crate) fn is_genuine(
+    flow: &Flow,
+    run: RunId,
+    step: &Step,
+    trigger: &Trigger,
+    activation: ActivationId,
+) -> bool {
+    step.fits(trigger, flow) && activation == run.activation(&step.name, trigger)
+}
+
+/// Why nothing follows from `known`, if so. Only of a start event it says something: answers to it are never left out.
+pub(crate) fn fault(flow: &Flow, run: RunId, known: &Known) -> Option<Unmatched> {
+    let Some(step) = flow.step(&known.step) else { return Some(Unmatched::Unknown) };
+    let genuine = known.trigger == Trigger::Start && matches!(step.when, When::Seen(_));
+    let genuine = genuine && is_genuine(flow, run, step, &known.trigger, known.activation);
+    (!genuine).then_some(Unmatched::Contradictory)
 }
 
 /// Whether a step gave up because the record could not be read at all.

@@ -1,8 +1,7 @@
 //! The state as records of a compacted topic.
 //!
 //! Key: the 16 bytes of the run, for an activation followed by the 16 bytes of its ID. Value: [`mod@format`] around a head or
-//! an [`Activation`]; no value: the activation is gone. A head is never deleted here: what removes an ended run after
-//! its time is its caller's.
+//! an [`Activation`]; no value: the activation, or the run, is gone.
 
 use std::collections::BTreeMap;
 
@@ -102,6 +101,12 @@ pub fn records(run: RunId, state: &State, changed: &Changed) -> Vec<Record> {
     };
     let head = changed.head.then(|| Record { key: Key::Head(run), value: Some(head(state)) });
     head.into_iter().chain(changed.activations.iter().map(activation)).collect()
+}
+
+/// The keys of all records of `state`, the state of `run`: what is deleted when the run is forgotten.
+pub fn keys(run: RunId, state: &State) -> Vec<Key> {
+    let activations = state.live().into_iter().flat_map(|live| live.activations.keys());
+    [Key::Head(run)].into_iter().chain(activations.map(|id| Key::Activation(run, *id))).collect()
 }
 
 /// The state of `run`: the values of its head and of its activations.

@@ -192,6 +192,7 @@ impl<'a> Run<'a> {
         let (ending, cause) = match end {
             End::Completed => (&self.flow.completes, head.completing.last()),
             End::Compensated => (&self.flow.fails, head.failing.as_ref()),
+            End::Forgotten => return,
         };
         let (Some(cause), Some(started_at_ms)) = (cause.cloned(), head.started_at_ms) else { return };
         let outcome = ending.outcome.clone();
@@ -202,7 +203,7 @@ impl<'a> Run<'a> {
         self.ending = Some(end);
     }
 
-    fn clear_timer(&mut self) {
+    pub(crate) fn clear_timer(&mut self) {
         if let Some(timer) = self.deadline_timer() {
             self.live.head.timer_set = false;
             self.changed.head = true;

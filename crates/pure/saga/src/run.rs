@@ -47,8 +47,9 @@ impl<'a> Run<'a> {
             }
             Body::Observed(event) => self.observed(event),
             Body::Step(result) => self.answer(result, fact.source_time_ms),
+            Body::Known(known) => self.known(known),
         }
-        if !self.changed.is_empty() {
+        if !self.changed.is_empty() && self.ending.is_none() {
             self.decide();
         }
     }

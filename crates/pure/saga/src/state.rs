@@ -236,6 +236,10 @@ pub enum End {
     /// Everything was undone.
     #[n(1)]
     Compensated,
+    /// It had its outcome before, and was forgotten: a copy of its start event came later than that. Which outcome it was,
+    /// nobody here knows any more, so nothing is done about it.
+    #[n(2)]
+    Forgotten,
 }
 
 impl State {
@@ -300,6 +304,11 @@ impl Live {
 }
 
 impl Seen {
+    /// Nothing was answered.
+    pub(crate) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
     pub(crate) fn has(self, kind: Kind) -> bool {
         self.0 & kind as u8 != 0
     }
@@ -325,6 +334,11 @@ impl Kind {
 impl Ended {
     const MARK: usize = 4;
     const MARKS_MAX: usize = 10;
+
+    /// What is left of a run that nothing was left of until now.
+    pub(crate) fn forgotten(definition_version: u32, now_ms: i64) -> Self {
+        Self { end: End::Forgotten, at_ms: now_ms, definition_version, known: Vec::new() }
+    }
 
     pub(crate) fn of(live: &Live, end: End, now_ms: i64) -> Self {
         let definition_version = live.head.lineage.definition.version;

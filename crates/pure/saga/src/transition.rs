@@ -9,9 +9,10 @@ use quadrille_types::ids::ActivationId;
 use quadrille_types::journal::{Entry, Input, Timer};
 
 use crate::after_end;
+use crate::answers::fault;
 use crate::definition::Flow;
 use crate::run::Run;
-use crate::state::{Cause, End, Live, State};
+use crate::state::{Cause, End, Ended, Live, State};
 
 /// What one input led to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -98,8 +99,10 @@ pub enum Unmatched {
     Duplicate,
     /// The run is not known, or not the step, or not the event.
     Unknown,
-    /// It starts a run of a definition other than the one at hand.
+    /// It starts a run of a definition other than the one at hand, or is about one that has ended.
     Definition,
+    /// The run was given up with its definition: whatever comes changes nothing.
+    Abandoned,
     /// A record that could not be read starts and triggers nothing.
     Unreadable,
     /// It says something else than an earlier fact, or answers what nobody asked. The earlier fact counts.
@@ -108,6 +111,8 @@ pub enum Unmatched {
     Late,
     /// It would make the run fail, but a pivot was already commanded.
     AfterPivot,
+    /// A copy of the start event of a run that had ended and was forgotten.
+    Forgotten,
 }
 
 impl Unmatched {
@@ -122,10 +127,12 @@ impl Unmatched {
             Self::Duplicate => "duplicate",
             Self::Unknown => "unknown",
             Self::Definition => "definition",
+            Self::Abandoned => "abandoned",
             Self::Unreadable => "unreadable",
             Self::Contradictory => "contradictory",
             Self::Late => "late",
             Self::AfterPivot => "after-pivot",
+            Self::Forgotten => "forgotten",
         }
     }
 }
@@ -145,11 +152,15 @@ impl Changed {
 
 /// Applies `input` to `state`, the state of the run that it names (`None`: not known), at `now_ms` (ms since 1970).
 ///
-/// `flow` is the run's own definition: the one that its state names, or for a new run the one of the fact. Total: every
-/// input is applied, or answered with [`Action::Unmatched`], or (a timer that no longer fits) ignored.
+/// `flow` is the definition at hand. A live run that follows another one was abandoned with it: it stays as it is. Total:
+/// every input is applied, or answered with [`Action::Unmatched`], or (a timer that no longer fits) ignored.
 pub fn next(flow: &Flow, state: &mut Option<State>, input: &Input, now_ms: i64) -> Transition {
     match (state, input) {
+        (state, Input::Forgotten(_)) => forget(state),
         (None | Some(State::Ended(_)), Input::Timer(_)) => Transition::default(),
+        (Some(State::Live(live)), input) if live.head.lineage.definition != flow.definition => {
+            abandoned(input)
+        }
         (Some(State::Ended(ended)), Input::Fact(fact)) => after_end::fact(flow, ended, fact),
         (state @ None, Input::Fact(fact)) => begin(flow, state, fact, now_ms),
         (state @ Some(State::Live(_)), input) => proceed(flow, state, input, now_ms),
@@ -165,6 +176,26 @@ pub fn replay<'a>(flow: &Flow, entries: impl IntoIterator<Item = &'a Entry>) -> 
     state
 }
 
+/// Nothing is known of the run any more.
+fn forget(state: &mut Option<State>) -> Transition {
+    let mut transition = Transition::default();
+    if let Some(state) = state.take() {
+        transition.changed.head = true;
+        transition.changed.activations.extend(state.live().iter().flat_map(|live| live.activations.keys()));
+    }
+    transition
+}
+
+/// A run whose definition was replaced while it lived has no outcome and no undo by another one's rules.
+fn abandoned(input: &Input) -> Transition {
+    let actions = match input {
+        Input::Fact(Fact { body: Body::Known(_), .. }) => vec![Action::Unmatched(Unmatched::Duplicate)],
+        Input::Fact(_) => vec![Action::Unmatched(Unmatched::Abandoned)],
+        Input::Timer(_) | Input::Forgotten(_) => Vec::new(),
+    };
+    Transition { actions, ..Transition::default() }
+}
+
 /// The first fact about a run. It makes a run if it changes something; if not, it leaves no trace but its record.
 fn begin(flow: &Flow, state: &mut Option<State>, fact: &Fact, now_ms: i64) -> Transition {
     let unmatched =
@@ -174,6 +205,12 @@ fn begin(flow: &Flow, state: &mut Option<State>, fact: &Fact, now_ms: i64) -> Tr
     }
     if matches!(fact.body, Body::Observed(ref event) if !flow.is_start(&event.event)) {
         return unmatched(Unmatched::Unknown);
+    }
+    if let Body::Known(known) = &fact.body {
+        return match fault(flow, fact.lineage.run, known) {
+            Some(reason) => unmatched(reason),
+            None => known_again(state, Ended::forgotten(flow.definition.version, now_ms)),
+        };
     }
     let mut live = Live::new(fact, now_ms);
     let mut run = Run::new(flow, &mut live, Some(fact), now_ms);
@@ -194,16 +231,24 @@ fn begin(flow: &Flow, state: &mut Option<State>, fact: &Fact, now_ms: i64) -> Tr
     transition
 }
 
+/// A step has answered for this run before, so it was known, and has ended. What comes after is a copy, too.
+fn known_again(state: &mut Option<State>, ended: Ended) -> Transition {
+    *state = Some(State::Ended(ended));
+    let changed = Changed { head: true, ..Changed::default() };
+    Transition { changed, actions: vec![Action::Unmatched(Unmatched::Forgotten)] }
+}
+
 fn proceed(flow: &Flow, state: &mut Option<State>, input: &Input, now_ms: i64) -> Transition {
     let Some(State::Live(live)) = state else { return Transition::default() };
     let cause = match input {
         Input::Fact(fact) => Some(fact),
-        Input::Timer(_) => None,
+        Input::Timer(_) | Input::Forgotten(_) => None,
     };
     let mut run = Run::new(flow, live, cause, now_ms);
     match input {
         Input::Fact(fact) => run.fact(fact),
         Input::Timer(timer) => run.timer(timer),
+        Input::Forgotten(_) => {}
     }
     let (mut transition, ending) = run.done();
     close(state, &mut transition, ending, now_ms);

@@ -73,6 +73,7 @@ golden!(a_run_that_is_being_undone, trip(), |f| vec![
     undone(f, "flight"),
     not_undone(f, "car"),
 ]);
+golden!(a_forgotten_run, order(), |f| vec![started(f, "OrderPlaced", "a"), known(f, "charge")]);
 golden!(a_completed_run, order(), |f| vec![
     ok(f, "reserve"),
     ok(f, "charge"),

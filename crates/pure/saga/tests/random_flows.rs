@@ -7,6 +7,7 @@ use common::world::{Manner, World};
 use common::{With, all, names, seen, step};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
+use quadrille_saga::after_end::{STRAY_MS_MIN, is_spent};
 use quadrille_saga::definition::{Exhausted, Flow, Step};
 use quadrille_saga::state::{End, Phase};
 use quadrille_saga::{Action, State, next, view};
@@ -207,6 +208,49 @@ proptest! {
         world.fire();
         drain(&mut world, &mut picks);
         check_end(&world);
+    }
+}
+
+/// What comes of a run after it was forgotten: its start, and for each step that the start sets off that it is known, or,
+/// where the step has forgotten it too, an answer.
+fn stragglers(flow: &Flow, forgetful: &[bool]) -> Vec<Input> {
+    let starters: Vec<_> = flow.steps.iter().filter(|step| step.when == seen("E0")).collect();
+    let mut inputs = vec![common::started(flow, "E0", "copy"), common::deadline(flow)];
+    for (at, step) in starters.iter().enumerate() {
+        inputs.push(match forgetful[at % forgetful.len()] && at > 0 {
+            true if step.rejects.is_empty() => common::ok(flow, &step.name),
+            true => common::no(flow, &step.name),
+            false => common::known(flow, &step.name),
+        });
+    }
+    if starters.is_empty() { Vec::new() } else { [inputs.clone(), inputs].concat() }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_copy_that_comes_when_its_run_is_forgotten_leads_to_nothing(
+        case in case(true),
+        forgetful in proptest::collection::vec(any::<bool>(), 6),
+        picks in proptest::collection::vec(0..100usize, 20)
+    ) {
+        let mut inputs = stragglers(&case.flow, &forgetful);
+        prop_assume!(!inputs.is_empty());
+        let (mut state, now_ms) = (None, 15 * common::MINUTE_MS);
+        for pick in picks.into_iter().chain(std::iter::repeat(0)) {
+            if inputs.is_empty() {
+                break;
+            }
+            let input = inputs.swap_remove(pick % inputs.len());
+            for action in next(&case.flow, &mut state, &input, now_ms).actions {
+                prop_assert!(!matches!(action, Action::Undo(_) | Action::End(_)), "{action:?}");
+            }
+        }
+        let state = state.expect("something is left");
+        prop_assert_eq!(state.ended().map(|ended| ended.end), Some(End::Forgotten));
+        prop_assert!(!is_spent(&state, 0, now_ms + STRAY_MS_MIN - 1));
+        prop_assert!(is_spent(&state, 0, now_ms + STRAY_MS_MIN));
     }
 }
 

@@ -3,7 +3,7 @@
 
 use quadrille_types::dead_letter::{self, DeadLetter, Reason};
 use quadrille_types::envelope::Envelope;
-use quadrille_types::fact::{Body, EventRef, Fact, Outcome, Payload, StepResult};
+use quadrille_types::fact::{Body, EventRef, Fact, Known, Outcome, Payload, StepResult};
 use quadrille_types::ids::{Action, Trigger};
 use quadrille_types::{format, partition};
 
@@ -223,7 +223,6 @@ fn fact(
     inputs: Vec<EventRef>,
 ) -> Option<OutRecord> {
     let work = concluded.work;
-    let lineage = work.lineage.clone()?;
     let refs = |emitted: &[Emitted]| -> Vec<EventRef> {
         let one = |(index, e): (usize, &Emitted)| EventRef {
             event: e.event.clone(),
@@ -255,17 +254,27 @@ fn fact(
             Outcome::UndoExhausted { reason: *reason, message: dead_letter::truncated(message).to_owned() }
         }
     };
+    let (step, trigger) = (step.name.clone(), work.trigger.clone());
+    let (activation, attempts) = (work.activation, concluded.attempts);
+    fact_of(spec, work, Body::Step(StepResult { step, activation, trigger, result, attempts }))
+}
+
+/// What a copy leaves whose activation is known: that it is, where the copy could begin a run. Other copies begin none.
+pub(crate) fn known(spec: &ServiceSpec, work: &Work) -> Vec<OutRecord> {
+    let (step, trigger) = (spec.steps[work.step].name.clone(), work.trigger.clone());
+    let known = Known { step, activation: work.activation, trigger };
+    let starts = work.trigger == Trigger::Start && work.action == Action::Do;
+    starts.then(|| fact_of(spec, work, Body::Known(known))).flatten().into_iter().collect()
+}
+
+/// The fact about `work`, unless it belongs to no saga.
+fn fact_of(spec: &ServiceSpec, work: &Work, body: Body) -> Option<OutRecord> {
+    let lineage = work.lineage.clone()?;
     let key = lineage.run.to_string();
     let fact = Fact {
         source: work.origin.clone(),
         source_time_ms: work.origin_time_ms,
-        body: Body::Step(StepResult {
-            step: step.name.clone(),
-            activation: work.activation,
-            trigger: work.trigger.clone(),
-            result,
-            attempts: concluded.attempts,
-        }),
+        body,
         traceparent: work.traceparent.clone(),
         tracestate: work.tracestate.clone(),
         lineage,

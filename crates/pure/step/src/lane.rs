@@ -10,7 +10,7 @@ use std::sync::Arc;
 use quadrille_types::ids::Action;
 use quadrille_types::{ActivationId, OutRecord, Partition, Record};
 
-use crate::conclude::{Answer, Concluded, conclude};
+use crate::conclude::{Answer, Concluded, conclude, known};
 use crate::ledger::Ledger;
 use crate::plan::{Planned, Work, plan};
 use crate::prefix::Prefix;
@@ -26,6 +26,8 @@ pub struct Lane {
     held: BTreeMap<Partition, Held>,
     schedules: Vec<Schedule<String, Task>>,
     ledgers: BTreeMap<LedgerId, Ledger>,
+    /// What ledgers know of answers that are not collected yet, and the record with which each will be.
+    unwritten: BTreeMap<(LedgerId, ActivationId), (Partition, i64)>,
     counts: Counts,
 }
 
@@ -93,6 +95,7 @@ impl Lane {
             held: BTreeMap::new(),
             schedules,
             ledgers: BTreeMap::new(),
+            unwritten: BTreeMap::new(),
             counts: Counts::default(),
         }
     }
@@ -113,6 +116,7 @@ impl Lane {
         }
         let held = &self.held;
         self.ledgers.retain(|id, _| held.contains_key(&ledger_partition(&self.spec, *id)));
+        self.unwritten.retain(|(id, _), _| self.ledgers.contains_key(id));
         for schedule in &mut self.schedules {
             schedule.forget(|task| task.is_stale(held));
         }
@@ -182,6 +186,10 @@ impl Lane {
 
     /// The next activation that may be given to its handler. A copy of one that is known by now is dropped; while the
     /// first copy is in work its copies wait behind it, since it may turn out to be no event at all.
+    ///
+    /// A dropped copy of a start event leaves a fact that says so. That must lie behind the answer, which is sure once the
+    /// answer is collected: the copy may lie on another partition, whose prefix is not held up by the same records. While
+    /// the answer is still to be written the saga waits for it in any case.
     pub fn start(&mut self) -> Option<Task> {
         while let Some((key, task)) = self.schedules.iter_mut().find_map(Schedule::start) {
             if !self.is_known(&task) {
@@ -189,7 +197,9 @@ impl Lane {
             }
             self.counts.duplicates += 1;
             self.schedules[task.work.step].done(&key);
-            self.settle(&task, Vec::new());
+            let is_written = !self.unwritten.contains_key(&(task.ledger(), task.work.activation));
+            let out = if is_written { known(&self.spec, &task.work) } else { Vec::new() };
+            self.settle(&task, out);
         }
         None
     }
@@ -205,6 +215,8 @@ impl Lane {
             && let Some(ledger) = self.ledgers.get_mut(&task.ledger())
         {
             ledger.insert(task.work.activation);
+            let at = (task.partition(), task.record.position.offset);
+            self.unwritten.insert((task.ledger(), task.work.activation), at);
         }
         let out = conclude(&self.spec, concluded);
         self.settle(task, out);
@@ -228,6 +240,10 @@ impl Lane {
                 batch.offsets.insert(partition.clone(), finished.next_offset);
             }
         }
+        let collected = |(partition, offset): &(Partition, i64)| {
+            batch.offsets.get(partition).is_some_and(|next| offset < next)
+        };
+        self.unwritten.retain(|_, at| !collected(at));
         batch
     }
 

@@ -257,10 +257,11 @@ impl ServiceSpec {
         topics
     }
 
-    /// Topics whose records say that something is done: without a transaction they must not be there before it is.
-    pub fn written_last(&self) -> BTreeSet<String> {
+    /// Topics whose records say that something is done: without a transaction they must not be there before it is. Events
+    /// come first, then facts, then ledgers: what a ledger knows is answered.
+    pub fn written_last(&self) -> Vec<BTreeSet<String>> {
         let ledgers = self.steps.iter().map(|step| self.names.ledger(&step.name));
-        ledgers.chain([self.names.facts(&self.service)]).collect()
+        vec![BTreeSet::from([self.names.facts(&self.service)]), ledgers.collect()]
     }
 
     /// The events that lie in `topic`.

@@ -4,11 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use quadrille_step::conclude::{Answer, Emitted};
-use quadrille_step::lane::{Counts, Lane, LedgerId, Task};
+use quadrille_step::lane::{Batch, Counts, Lane, LedgerId, Task};
 use quadrille_step::retry::Policy;
 use quadrille_step::spec::{Emits, EventSpec, Guarantee, Limits, Owner, ServiceSpec, StepSpec};
 use quadrille_types::dead_letter::Reason;
 use quadrille_types::envelope::Position;
+use quadrille_types::fact::{Body, Fact};
+use quadrille_types::format;
+use quadrille_types::ids::Trigger;
 use quadrille_types::topics::Names;
 use quadrille_types::{Definition, Partition, Record};
 
@@ -161,7 +164,90 @@ fn a_restored_ledger_drops_what_an_earlier_owner_did() {
     lane.restore_ledger(LEDGER, [activation]);
     lane.take(order(7, "4711"), 5);
     assert!(started(&mut lane).is_empty());
-    assert_eq!(written(&mut lane), (vec![], Some(8)));
+    assert_eq!(written(&mut lane), (vec!["shop.facts.payment".into()], Some(8)), "it says that it knows it");
+}
+
+/// A copy that was moved from another partition.
+fn moved(offset: i64, key: &str) -> Record {
+    let hop = ("quadrille-hop".to_owned(), Some(format!("orders/1/{offset}/1").into_bytes()));
+    let position = Position { topic: "shop.control.charge".into(), partition: 0, offset };
+    Record { position, headers: vec![hop], ..order(offset, key) }
+}
+
+fn facts(batch: &Batch) -> Vec<Fact> {
+    let facts = batch.out.iter().filter(|record| record.topic == "shop.facts.payment");
+    facts.map(|record| format::decode(record.value.as_deref().unwrap()).unwrap()).collect()
+}
+
+#[test]
+fn a_copy_says_that_it_is_known_once_the_answer_is_on_its_way_before_it() {
+    let mut lane = lane();
+    lane.take(order(0, "slow"), 5);
+    lane.take(order(1, "4711"), 5);
+    let both = started(&mut lane);
+    lane.finish(&both[1], paid(), 1, 6);
+    lane.take(moved(0, "4711"), 7);
+    assert!(started(&mut lane).is_empty(), "it is known");
+    let batch = lane.collect(100, 1_000_000);
+    assert!(batch.out.is_empty() && batch.offsets.len() == 1, "its answer waits for the slow one: {batch:?}");
+    lane.take(moved(1, "4711"), 7);
+    assert!(started(&mut lane).is_empty());
+    lane.finish(&both[0], paid(), 1, 8);
+    let batch = lane.collect(100, 1_000_000);
+    let answers = |fact: &Fact| matches!(fact.body, Body::Step(_));
+    assert!(facts(&batch).len() == 2 && facts(&batch).iter().all(answers), "{batch:?}");
+    lane.take(moved(2, "4711"), 9);
+    assert!(started(&mut lane).is_empty());
+    let batch = lane.collect(100, 1_000_000);
+    let found = facts(&batch);
+    let [Fact { body: Body::Known(known), lineage, source, .. }] = found.as_slice() else {
+        panic!("{batch:?}")
+    };
+    assert_eq!(batch.out.len(), 1);
+    assert_eq!((known.step.as_str(), &known.trigger), ("charge", &Trigger::Start));
+    assert_eq!(known.activation, both[1].work.activation);
+    assert_eq!((lineage.correlation_id.as_str(), source.to_string().as_str()), ("4711", "orders/1/2"));
+}
+
+#[test]
+fn after_a_failed_transaction_only_what_was_committed_is_known() {
+    let mut lane = lane();
+    lane.take(order(0, "4711"), 5);
+    let first = started(&mut lane);
+    lane.finish(&first[0], paid(), 1, 6);
+    lane.collect(100, 1_000_000);
+    lane.restart();
+    lane.restore_ledger(LEDGER, []);
+    lane.take(order(0, "4711"), 5);
+    let again = started(&mut lane);
+    lane.take(order(1, "4711"), 5);
+    lane.finish(&again[0], paid(), 1, 6);
+    assert!(started(&mut lane).is_empty());
+    let batch = lane.collect(100, 1_000_000);
+    assert_eq!((facts(&batch).len(), batch.out.len()), (1, 3), "the answer, and nothing of its copy");
+}
+
+#[test]
+fn a_copy_that_begins_no_run_says_nothing() {
+    for (starts, flow) in [(None, Some("order".to_owned())), (None, None)] {
+        let mut spec = spec();
+        let event = spec.events.get_mut("OrderPlaced").unwrap();
+        (event.starts, event.flow) = (starts, flow);
+        let mut lane = Lane::new(Arc::new(spec), 100);
+        lane.assign([Partition::new("orders", 0), Partition::new("shop.control.charge", 0)]);
+        lane.restore_ledger(LEDGER, []);
+        let same = |offset| Record {
+            headers: vec![("ce_id".to_owned(), Some(b"a".to_vec()))],
+            ..order(offset, "4711")
+        };
+        lane.take(same(0), 5);
+        let first = started(&mut lane);
+        lane.finish(&first[0], paid(), 1, 6);
+        assert!(!lane.collect(100, 1_000_000).out.is_empty());
+        lane.take(same(1), 7);
+        assert!(started(&mut lane).is_empty());
+        assert_eq!(written(&mut lane), (vec![], Some(2)));
+    }
 }
 
 #[test]

@@ -48,6 +48,24 @@ pub enum Body {
     /// A step answered for an activation.
     #[n(2)]
     Step(#[n(0)] StepResult),
+    /// A copy of a start event was dropped by a step that had answered it before.
+    #[n(3)]
+    Known(#[n(0)] Known),
+}
+
+/// A step has met a copy of the start event whose activation its ledger knows: it does not run again. Its answer lies
+/// in the same partition of the same topic, earlier: whoever reads this has read that, be it a long time ago.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+pub struct Known {
+    /// Name of the step.
+    #[n(0)]
+    pub step: String,
+    /// The activation.
+    #[n(1)]
+    pub activation: ActivationId,
+    /// What set it off.
+    #[n(2)]
+    pub trigger: Trigger,
 }
 
 /// A step's answer for one activation: there is exactly one for `do` and, once asked, one for `undo`, but for
@@ -159,7 +177,7 @@ impl Fact {
     pub fn activation(&self) -> Option<ActivationId> {
         match &self.body {
             Body::Step(result) => Some(result.activation),
-            Body::Started(_) | Body::Observed(_) => None,
+            Body::Started(_) | Body::Observed(_) | Body::Known(_) => None,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The journal: what the coordinator applied, in order, with its time. Folding the entries of a run with the
-//! transition function gives its state, today and a year later.
+//! transition function gives its state, today and a year later. A run that was forgotten may begin anew: its entries
+//! follow those of the one before.
 
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,9 @@ pub enum Input {
     /// A time came.
     #[n(1)]
     Timer(#[n(0)] Timer),
+    /// The coordinator forgot the run, since its time had come: from here on nothing is known of it.
+    #[n(2)]
+    Forgotten(#[n(0)] RunId),
 }
 
 /// A time that a saga waits for. A timer that no longer fits the saga's state changes nothing.

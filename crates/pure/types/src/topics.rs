@@ -7,7 +7,7 @@
 //! | `<mesh>.sagas.state` | run ID | saga state | of the saga state | compact |
 //! | `<mesh>.sagas.journal` | run ID | [`Entry`](crate::journal::Entry) | of the saga state | delete |
 //! | `<mesh>.sagas.outcomes` | correlation ID | Avro `quadrille.SagaOutcome` | of the saga state | delete |
-//! | `<mesh>.sagas.unmatched` | run ID | [`Fact`](crate::fact::Fact), reason in a header | of the saga state | delete |
+//! | `<mesh>.sagas.unmatched` | run ID | [`Fact`](crate::fact::Fact), or the [`Entry`](crate::journal::Entry) of a run that was forgotten without its start; reason in a header | of the saga state | delete |
 //! | `<mesh>.control.<step>` | that of the step's input | [`Command`](crate::command::Command) | of the step's input | delete |
 //! | `<mesh>.ledger.<step>` | activation ID | a known activation | of the step's input | compact, delete |
 //! | `<mesh>.dead.<step>` | unchanged | unchanged | of the step's input | delete |

@@ -5,7 +5,7 @@ use quadrille_types::command::Command;
 use quadrille_types::dead_letter::Reason;
 use quadrille_types::definition::Change;
 use quadrille_types::envelope::{Definition, Lineage, Position};
-use quadrille_types::fact::{Body, EventRef, Fact, Outcome, Payload, StepResult};
+use quadrille_types::fact::{Body, EventRef, Fact, Known, Outcome, Payload, StepResult};
 use quadrille_types::format;
 use quadrille_types::ids::{Action, RunId, Trigger};
 use quadrille_types::journal::{Entry, Input, Timer, TimerKind};
@@ -118,6 +118,14 @@ golden!(
     step(Trigger::Start, Outcome::UndoExhausted { reason: Reason::Exhausted, message: "why".into() })
 );
 golden!(
+    fact_known,
+    fact(Body::Known(Known {
+        step: "charge".into(),
+        activation: lineage().run.activation("charge", &Trigger::Start),
+        trigger: Trigger::Start,
+    }))
+);
+golden!(
     command_undo,
     Command {
         lineage: lineage(),
@@ -170,6 +178,7 @@ golden!(
         })
     }
 );
+golden!(journal_forgotten, Entry { now_ms: 1_795_000_900_200, input: Input::Forgotten(lineage().run) });
 golden!(
     definition_change,
     Change {

@@ -20,7 +20,8 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    pub(crate) fn new(id: u32, codec: Arc<Codec>) -> Encoder {
+    /// Writes records of the schema that the registry knows as `id`.
+    pub fn new(id: u32, codec: Arc<Codec>) -> Encoder {
         Encoder { id, codec }
     }
 

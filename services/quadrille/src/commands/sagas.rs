@@ -51,6 +51,7 @@ fn open(
     let sagas = Read::new(&settings, &mesh);
     let needed = sagas.topics();
     topics::check(&settings, needed.iter().map(|(name, count)| (name.as_str(), *count)), PATIENCE)?;
+    let sagas = sagas.under_active()?;
     Ok(Some((settings, sagas)))
 }
 

@@ -10,7 +10,7 @@ use quadrille_saga::transition::{Action, Flag, Outcome as End};
 use quadrille_saga::{State, next};
 use quadrille_types::dead_letter::Reason;
 use quadrille_types::envelope::{Definition, Lineage, Position};
-use quadrille_types::fact::{Body, EventRef, Fact, Outcome, Payload, StepResult};
+use quadrille_types::fact::{Body, EventRef, Fact, Known, Outcome, Payload, StepResult};
 use quadrille_types::ids::{Action as Effect, ActivationId, RunId, Trigger};
 use quadrille_types::journal::{Input, Timer, TimerKind};
 
@@ -206,6 +206,17 @@ pub fn answer(flow: &Flow, step: &str, result: Outcome) -> Input {
 fn emitted(flow: &Flow, step: &str, action: Effect, events: &[String]) -> Vec<EventRef> {
     let id = |index| activation(flow, step).event(action, index).to_string();
     events.iter().enumerate().map(|(index, name)| event(name, &id(index))).collect()
+}
+
+/// The step has met a copy of what it had answered before.
+pub fn known(flow: &Flow, step: &str) -> Input {
+    let (activation, trigger) = (activation(flow, step), trigger(flow, step));
+    Input::Fact(fact(flow, Body::Known(Known { step: step.into(), activation, trigger })))
+}
+
+/// The run's time has come.
+pub fn forgotten(flow: &Flow) -> Input {
+    Input::Forgotten(lineage(flow).run)
 }
 
 /// The step succeeds and emits all that it emits.

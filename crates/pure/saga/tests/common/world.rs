@@ -6,8 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use quadrille_saga::changelog::{self, Key};
-use quadrille_saga::definition::{Exhausted, Flow, When};
+use quadrille_saga::definition::{Exhausted, Flow, Step, When};
 use quadrille_saga::state::{ENDED_BYTES_MAX, End};
+use quadrille_saga::transition::Unmatched;
 use quadrille_saga::{Action, State, next};
 use quadrille_types::command::Command;
 use quadrille_types::dead_letter::Reason;
@@ -16,7 +17,7 @@ use quadrille_types::format;
 use quadrille_types::ids::{Action as Effect, ActivationId, Trigger};
 use quadrille_types::journal::{Entry, Input, Timer};
 
-use super::{event, fact, lineage};
+use super::{event, fact, known, lineage};
 
 /// How a step behaves in a test.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -171,6 +172,25 @@ impl<'a> World<'a> {
             self.note(result);
         }
         self.apply(Input::Fact(fact), 1);
+        self.assert_copies_change_nothing();
+    }
+
+    /// A copy of the start may come at any time. A step that has answered says that it knows it, behind its answer.
+    fn assert_copies_change_nothing(&self) {
+        let start = |step: &&Step| matches!(&step.when, When::Seen(event) if self.flow.is_start(event));
+        for step in self.flow.steps.iter().filter(start) {
+            let activation = lineage(self.flow).run.activation(&step.name, &Trigger::Start);
+            let answers = |entry: &&Entry| match &entry.input {
+                Input::Fact(fact) => fact.activation() == Some(activation),
+                Input::Timer(_) | Input::Forgotten(_) => false,
+            };
+            if self.journal.iter().any(|entry| answers(&entry)) {
+                let mut state = self.state.clone();
+                let transition = next(self.flow, &mut state, &known(self.flow, &step.name), 1);
+                assert_eq!(transition.actions, [Action::Unmatched(Unmatched::Duplicate)]);
+                assert!(transition.changed.is_empty() && state == self.state, "{} is known", step.name);
+            }
+        }
     }
 
     /// Fires the deadline, if its timer runs.

@@ -55,8 +55,8 @@ impl Wanted {
         }
     }
 
-    const ALL: [Self; 12] = {
-        let mut all = [Self::Open; 12];
+    const ALL: [Self; 14] = {
+        let mut all = [Self::Open; 14];
         (all[1], all[2]) = (Self::Ended, Self::All);
         let mut index = 0;
         while index < Standing::ALL.len() {
@@ -92,7 +92,7 @@ impl List {
             crate::terminal::say!("quadrille: {strange}");
         }
         let runs = read.board.runs().iter();
-        let wanted = runs.filter(|(_, state)| self.state.takes(Standing::of(state)));
+        let wanted = runs.filter(|(_, state)| self.state.takes(read.board.standing(state)));
         let mut found: Vec<Summary> = wanted.map(|(run, state)| sagas.summary(*run, state)).collect();
         found.sort_by_key(order);
         let more = found.len().saturating_sub(self.limit);

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use comfy_table::ColumnConstraint;
 use quadrille_host::PrefixOption;
 use quadrille_ops::avro::Registry;
+use quadrille_ops::history::Moment;
 use quadrille_ops::own;
 use quadrille_ops::sagas::{Sagas, Told};
 use quadrille_ops::standing::phase_word;
@@ -142,20 +143,25 @@ fn text(sagas: &Sagas, told: &Told, style: Style, avro: &mut Registry) -> String
         }
         let _ = write!(text, "\n{}\n{}", heading("Steps"), table::text(&table));
     }
-    if !told.history.is_empty() {
+    let rounds = told.history.last().map_or(0, |moment| moment.round);
+    for round in told.history.chunk_by(|a, b| a.round == b.round) {
+        let title = match round.first() {
+            Some(first) if rounds > 1 => format!("History of run {} of {rounds} under this ID", first.round),
+            _ => "History".to_owned(),
+        };
         let mut table = table::wrapped(&["TIME", "WHAT CAME", "WHAT IT CHANGED", "RECORD"]);
         // A time in two lines cannot be read.
         if let Some(time) = table.column_mut(0) {
             time.set_constraint(ColumnConstraint::ContentWidth);
         }
-        for moment in &told.history {
+        for moment in round {
             let source = moment.source.as_deref().unwrap_or_default();
             let changes = moment.changes.join("\n");
             let input = words::shortened(&moment.input, INPUT_CHARACTERS);
             table.add_row([&words::time(moment.at_ms), &input, &changes, source]);
         }
-        let _ = write!(text, "\n{}\n{}", heading("History"), table::text(&table));
-        let _ = write!(text, "{}", events(told, &heading, avro));
+        let _ = write!(text, "\n{}\n{}", heading(&title), table::text(&table));
+        let _ = write!(text, "{}", events(round, &heading, avro));
     }
     for note in &told.notes {
         let _ = write!(text, "\nNote: {note}.\n");
@@ -192,8 +198,8 @@ fn head(told: &Told, now_ms: i64) -> String {
     text
 }
 
-fn events(told: &Told, heading: &impl Fn(&str) -> String, avro: &mut Registry) -> String {
-    let seen: Vec<_> = told.history.iter().flat_map(|moment| &moment.events).collect();
+fn events(history: &[Moment], heading: &impl Fn(&str) -> String, avro: &mut Registry) -> String {
+    let seen: Vec<_> = history.iter().flat_map(|moment| &moment.events).collect();
     if seen.is_empty() {
         return String::new();
     }

@@ -11,7 +11,7 @@ use quadrille_host::PrefixOption;
 use quadrille_ops::board::Board;
 use quadrille_ops::reading;
 use quadrille_ops::sagas::Sagas;
-use quadrille_ops::standing::{Standing, Summary};
+use quadrille_ops::standing::Summary;
 use quadrille_ops::words;
 use quadrille_types::RunId;
 
@@ -121,7 +121,7 @@ impl Watcher<'_> {
             .board
             .runs()
             .iter()
-            .filter(|(_, state)| !Standing::of(state).is_ended())
+            .filter(|(_, state)| !self.board.standing(state).is_ended())
             .map(|(run, _)| *run)
             .collect();
         open.into_iter().try_for_each(|run| self.say(run))
@@ -169,7 +169,7 @@ impl Watcher<'_> {
         self.board.refresh();
         let now_ms = terminal::now_ms();
         let runs = self.board.runs().iter();
-        let open = runs.filter(|(_, state)| !Standing::of(state).is_ended());
+        let open = runs.filter(|(_, state)| !self.board.standing(state).is_ended());
         let mut open: Vec<Summary> = open.map(|(run, state)| self.sagas.summary(*run, state)).collect();
         open.sort_by_key(|summary| (!summary.state.needs_attention(), summary.since_ms, summary.run));
         let (width, height) = crossterm::terminal::size().map_or((80, 24), |(w, h)| (w.into(), h.into()));
