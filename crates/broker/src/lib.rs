@@ -83,6 +83,8 @@ mod config;
 mod disk;
 mod error;
 mod failpoint;
+#[cfg(test)]
+mod fuzz;
 mod group;
 mod journal;
 mod log;
