@@ -35,7 +35,9 @@ pub(crate) fn promises() -> Vec<Promise> {
             .with_registry()
             .with_python()
             .within(Duration::from_secs(240)),
-        promise!(on_registry, the_python_client_uses_the_registry).with_python(),
+        promise!(on_registry, the_python_client_uses_the_registry)
+            .with_python()
+            .within(Duration::from_secs(240)),
     ]
 }
 

@@ -126,6 +126,7 @@ def refers(client):
     assert client.get_referenced_by(address, 1) == [person_id]
     refused(42206, client.delete_version, address, 1)
     client.delete_subject(person)
+    client.delete_subject(person, permanent=True)
     assert client.delete_subject(address) == [1]
 
 

@@ -27,13 +27,13 @@
 //! * `plain_json_is_taken_too`
 //! * `avro_is_among_the_schema_types`
 //! * `lists_are_served_in_pages`
-//! * `schemas_are_listed_with_their_subjects`
-//! * `an_id_is_asked_for_with_a_subject`
+//! * `schemas_are_listed_with_their_subjects` - subject, version and id are left out
+//! * `an_id_is_asked_for_with_a_subject` - the subject is ignored
 //! * `parameters_that_change_nothing_here_are_taken`
-//! * `normalized_schemas_may_differ_in_the_order_of_their_own_attributes`
-//! * `a_version_may_be_chosen_if_it_is_the_next`
-//! * `what_was_deleted_is_looked_up_on_demand`
-//! * `contexts_and_metadata_are_told`
+//! * `normalized_schemas_may_differ_in_the_order_of_their_own_attributes` - the order of own attributes counts
+//! * `a_version_may_be_chosen_if_it_is_the_next` - any version is taken
+//! * `what_was_deleted_is_looked_up_on_demand` - without the demand 40403
+//! * `contexts_and_metadata_are_told` - 404
 //! * `sixteen_clients_registering_one_schema_get_one_id`
 //! * `sixteen_schemas_at_once_are_versions_1_to_16`
 //!
@@ -45,8 +45,8 @@
 //! * `a_body_that_is_no_json_is_400`
 //! * `an_empty_body_is_422` - 500 with error_code 0
 //! * `another_method_is_405`
-//! * `reserved_names_are_42208`
-//! * `refusals_say_what_is_wrong`
+//! * `reserved_names_are_42208` - they are subjects like any other
+//! * `refusals_say_what_is_wrong` - the message does not name the missing type
 //!
 //! ## Compatibility
 //! * `backward_is_the_default_level`
@@ -55,10 +55,10 @@
 //! * `transitive_levels_look_at_every_version`
 //! * `a_schema_is_tested_without_being_registered`
 //! * `verbose_messages_name_the_field` - verbose has no messages
-//! * `testing_against_an_unknown_version_is_40402` - is_compatible is true when the subject is unknown
-//! * `anything_may_follow_nothing`
-//! * `a_schema_that_is_none_is_42201_or_told_in_the_messages`
-//! * `messages_tell_path_reader_version_and_level`
+//! * `testing_against_an_unknown_version_is_40402`
+//! * `anything_may_follow_nothing` - 40401 for the latest version of an unknown subject
+//! * `a_schema_that_is_none_is_42201_or_told_in_the_messages` - 42201 although messages are asked for
+//! * `messages_tell_path_reader_version_and_level` - verbose has no messages
 //! * `none_takes_another_type_altogether`
 //! * `the_rules_of_schema_resolution_decide`
 //! * `widening_a_type_is_compatible_and_narrowing_is_not`
@@ -71,12 +71,12 @@
 //! * `the_global_level_is_read_and_set`
 //! * `read_only_refuses_new_schemas_and_serves_old_ones` - modes are kept and not enforced
 //! * `an_unknown_mode_is_42204` - 42201
-//! * `read_only_closes_a_subjects_level_too`
-//! * `removing_what_is_not_set_is_40401`
+//! * `read_only_closes_a_subjects_level_too` - modes are kept and not enforced
+//! * `removing_what_is_not_set_is_40401` - 200 for a mode
 //! * `removing_a_level_tells_it`
-//! * `a_subject_without_a_mode_is_40409`
-//! * `import_takes_ids_and_versions_as_they_are`
-//! * `import_is_for_empty_subjects_or_by_force`
+//! * `a_subject_without_a_mode_is_40409` - 200 with the mode of all
+//! * `import_takes_ids_and_versions_as_they_are` - modes are kept and not enforced
+//! * `import_is_for_empty_subjects_or_by_force` - modes are kept and not enforced
 //!
 //! ## Deletion
 //! * `a_soft_deleted_version_is_hidden_and_its_id_still_works`
@@ -85,12 +85,12 @@
 //! * `deleting_a_version_permanently_before_softly_is_40407`
 //! * `deleting_twice_has_its_codes`
 //! * `deleted_subjects_are_listed_on_demand`
-//! * `a_deleted_schema_that_comes_back_has_its_id_and_a_new_version`
-//! * `deleted_versions_alone_are_listed_on_demand`
+//! * `a_deleted_schema_that_comes_back_has_its_id_and_a_new_version` - the deleted version stays in the list
+//! * `deleted_versions_alone_are_listed_on_demand` - 40401 when there are none
 //! * `latest_is_never_a_deleted_version`
 //! * `an_id_tells_its_deleted_versions_on_demand`
-//! * `what_is_gone_for_good_is_40403`
-//! * `a_subjects_level_goes_with_it`
+//! * `what_is_gone_for_good_is_40403` - the id still has its schema
+//! * `a_subjects_level_goes_with_it` - 40401
 //!
 //! ## References
 //! * `a_reference_by_full_name_is_registered_and_served`
@@ -99,8 +99,9 @@
 //! * `an_incompatible_change_in_a_reference_is_refused` - what is referred to is not compared
 //! * `references_go_over_namespaces_and_several_levels`
 //! * `each_level_of_references_stays`
-//! * `a_deleted_referrer_holds_back_permanent_deletion`
-//! * `a_reference_to_a_deleted_version_is_42201`
+//! * `a_reference_to_minus_1_is_the_latest_version_of_then` - 42201
+//! * `a_deleted_referrer_holds_back_permanent_deletion` - it holds back soft deletion too
+//! * `a_reference_to_a_deleted_version_is_42201` - 200
 //!
 //! ## Client
 //! * `the_rust_client_registers_writes_and_reads`

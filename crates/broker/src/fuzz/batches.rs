@@ -21,7 +21,7 @@ pub(super) fn seal(input: &mut Vec<u8>) {
 #[test]
 fn batches_of_any_bytes_are_read_or_refused() {
     // What a batch unpacks to is bounded, but not by its own size: a window, and output that grows by doubling.
-    let target = Target { name: "batches", rounds: 6_000, seal, most_held: |size| (16 << 20) + size * 4000 };
+    let target = Target { name: "batches", rounds: 20_000, seal, most_held: |size| (16 << 20) + size * 4000 };
     target.run(|input, _| {
         record::marker_commits(input);
         let Ok(header) = batch::check(input) else { return };
@@ -47,7 +47,7 @@ fn whatever_is_packed_is_unpacked_within_the_bound_or_refused() {
     for codec in 1..=4 {
         assert!(codecs.contains(&codec), "the corpus has no batch of compression {codec}");
     }
-    let target = Target { name: "batches", rounds: 6_000, seal: |_| {}, most_held: |_| 12 << 20 };
+    let target = Target { name: "batches", rounds: 20_000, seal: |_| {}, most_held: |_| 12 << 20 };
     target.run(|input, rng| {
         let packed = input.get(HEADER..).unwrap_or_default();
         // Mostly the compression that it was packed with.

@@ -79,7 +79,7 @@ fn seal(input: &mut Vec<u8>) {
 
 #[test]
 fn frames_of_any_bytes_are_decoded_or_refused_within_their_means() {
-    let target = Target { name: "frames", rounds: 40_000, seal, most_held: |size| 256 * 1024 + size * 256 };
+    let target = Target { name: "frames", rounds: 30_000, seal, most_held: |size| 256 * 1024 + size * 256 };
     target.run(|input, rng| {
         for frame in received(input, rng) {
             decode(frame);

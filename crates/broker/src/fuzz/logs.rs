@@ -37,7 +37,7 @@ fn seal(input: &mut Vec<u8>) {
 
 #[test]
 fn journals_of_any_bytes_are_read_cut_or_refused() {
-    let target = Target { name: "journals", rounds: 20_000, seal, most_held: |size| 64 * 1024 + size * 64 };
+    let target = Target { name: "journals", rounds: 3_000, seal, most_held: |size| 64 * 1024 + size * 64 };
     target.run(|input, _| {
         let path = Path::new("journal");
         let mut frames = 0;
@@ -95,7 +95,7 @@ fn segments_with_any_bytes_in_them_are_read_or_refused() {
     let index_path = path.with_extension("index");
     let target = Target {
         name: "batches",
-        rounds: 3_000,
+        rounds: 800,
         seal: super::batches::seal,
         most_held: |size| (32 << 20) + size * 4000,
     };

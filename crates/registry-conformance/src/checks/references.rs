@@ -62,7 +62,7 @@ fn three_levels(c: &Context) -> Result<[String; 3]> {
     register(c, &address, &schema, &[("geo.codes.Country", &country, 1)])?.ok()?;
     let fields = json!([{ "name": "home", "type": "q.Address" }, { "name": "work", "type": "q.Address" }]);
     let schema = json!({ "type": "record", "name": "shop.Person", "fields": fields });
-    register(c, &person, &schema, &[("q.Address", &address, -1)])?.ok()?;
+    register(c, &person, &schema, &[("q.Address", &address, 1)])?.ok()?;
     Ok([country, address, person])
 }
 
@@ -77,7 +77,18 @@ pub(super) fn references_go_over_namespaces_and_several_levels(c: &Context) -> R
     let [_, address, person] = three_levels(c)?;
     let found = c.get(&format!("/subjects/{person}/versions/latest"))?.ok()?;
     let expect = json!([{ "name": "q.Address", "subject": address, "version": 1 }]);
-    ensure!(found["references"] == expect, "-1 is the version of then: {found}");
+    ensure!(found["references"] == expect, "{found}");
+    Ok(())
+}
+
+pub(super) fn a_reference_to_minus_1_is_the_latest_version_of_then(c: &Context) -> Result<()> {
+    let (address, person) = (address(c, &json!([]))?, c.subject("person"));
+    let schema = json!({ "type": "record", "name": "shop.Person", "fields": [{ "name": "home", "type": "q.Address" }] });
+    register(c, &person, &schema, &[("q.Address", &address, -1)])?.ok()?;
+    let zip = json!([{ "name": "zip", "type": "string", "default": "" }]);
+    c.register(&address, &json!({ "type": "record", "name": "q.Address", "fields": zip }))?;
+    let found = c.get(&format!("/subjects/{person}/versions/latest"))?.ok()?;
+    ensure!(found["references"][0]["version"] == 1, "{found}");
     Ok(())
 }
 
@@ -88,6 +99,7 @@ pub(super) fn each_level_of_references_stays(c: &Context) -> Result<()> {
     }
     for subject in [&person, &address, &country] {
         c.delete(&format!("/subjects/{subject}"))?.ok()?;
+        c.delete(&format!("/subjects/{subject}?permanent=true"))?.ok()?;
     }
     Ok(())
 }
