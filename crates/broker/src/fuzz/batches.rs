@@ -7,7 +7,7 @@ use crate::log::compact::{Newest, Rules};
 use crate::log::record::{self, Contents, Records};
 
 /// Length and checksum are made what they must be.
-pub(super) fn seal(input: &mut Vec<u8>) {
+pub(super) fn seal(input: &mut [u8]) {
     if input.len() < HEADER {
         return;
     }

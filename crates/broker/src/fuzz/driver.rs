@@ -17,7 +17,7 @@ pub(super) struct Target<'a> {
     pub(super) name: &'a str,
     pub(super) rounds: u32,
     /// Makes mutated bytes valid again as far as checksums go, so that they get past them.
-    pub(super) seal: fn(&mut Vec<u8>),
+    pub(super) seal: fn(&mut [u8]),
     /// Most bytes that decoding this many may hold.
     pub(super) most_held: fn(usize) -> usize,
 }

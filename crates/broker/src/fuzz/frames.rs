@@ -71,7 +71,7 @@ fn body(key: ApiKey, version: i16, frame: &mut Bytes) -> Option<()> {
 }
 
 /// The first frame's length is made what is there.
-fn seal(input: &mut Vec<u8>) {
+fn seal(input: &mut [u8]) {
     if let (Some(size), true) = (input.len().checked_sub(4), input.len() > 4) {
         input[..4].copy_from_slice(&u32::try_from(size).unwrap_or(0).to_be_bytes());
     }

@@ -14,7 +14,7 @@ use crate::log::read::{ReadPlan, Source, TimeSearch};
 use crate::log::segment::{Segment, SegmentImage};
 
 /// Checksums and positions of the header and of all frames that can be told apart are made right.
-fn seal(input: &mut Vec<u8>) {
+fn seal(input: &mut [u8]) {
     if input.len() < FILE_HEADER {
         return;
     }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 const FOLDER: &str = "QUADRILLE_TEST_REGISTRY_CHILD";
 const CLIENTS: usize = 4;
-const KILLS: usize = 6;
+const KILLS: usize = 4;
 
 /// Run again by the test below in a process of its own: serves until it is killed. Without a folder it does nothing.
 #[test]
@@ -87,8 +87,8 @@ fn what_was_answered_outlives_kill_9() {
             scope.spawn(|| runtime.block_on(until_killed(&url, round, &answered)));
             // Killed in the midst of it: some were answered, and more are under way.
             let begun = Instant::now();
-            while answered.lock().unwrap().len() < before + 20 + 7 * round {
-                assert!(begun.elapsed() < Duration::from_secs(60), "nobody is answered");
+            while answered.lock().unwrap().len() < before + 10 + 5 * round {
+                assert!(begun.elapsed() < Duration::from_secs(120), "nobody is answered");
                 std::thread::sleep(Duration::from_millis(1));
             }
             child.kill().unwrap();
