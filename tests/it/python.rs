@@ -1,4 +1,5 @@
-//! Others take part without any code of ours: a Python client starts sagas, and another reads all that comes of them.
+//! Others take part without any code of ours: a Python client starts sagas, and another reads all that comes of them;
+//! a third uses the registry.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -34,7 +35,23 @@ pub(crate) fn promises() -> Vec<Promise> {
             .with_registry()
             .with_python()
             .within(Duration::from_secs(240)),
+        promise!(on_registry, the_python_client_uses_the_registry)
+            .with_python()
+            .within(Duration::from_secs(240)),
     ]
+}
+
+/// What each step asserts stands in `tests/python/registry.py`.
+fn the_python_client_uses_the_registry(cluster: &Cluster) -> Result<()> {
+    let python = Python::kit().map_err(|why| anyhow::anyhow!("no Python: {why}"))?;
+    let folder = run_dir()?.join(cluster.unique("python-registry"));
+    fs::create_dir_all(&folder)?;
+    let (out, log) = (folder.join("registry.jsonl"), folder.join("registry.log"));
+    let args = ["--registry", cluster.registry_url(), "--out", out.to_str().context("a folder is text")?];
+    python.run("registry.py", &args, &log, 2 * PATIENCE)?;
+    let shown = fs::read_to_string(&out)?;
+    ensure!(shown.lines().count() == 6, "{shown}");
+    Ok(())
 }
 
 fn a_plain_python_client_starts_sagas_and_reads_their_events(cluster: &Cluster) -> Result<()> {

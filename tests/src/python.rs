@@ -10,8 +10,16 @@ use anyhow::{Context, Result, ensure};
 use crate::folders::{cached, run_dir};
 use crate::process::run_to_end;
 
-/// A Kafka client and an Avro codec that share no code with Quadrille's; both come as wheels.
-const PACKAGES: [&str; 2] = ["confluent-kafka==2.16.1", "fastavro==1.13.1"];
+/// A Kafka client, a registry client and an Avro codec that share no code with Quadrille's; all come as wheels.
+const PACKAGES: [&str; 6] = [
+    "confluent-kafka==2.16.1",
+    "fastavro==1.13.1",
+    // Of the registry client; its own list of them asks for what package indexes may not have yet.
+    "attrs==26.1.0",
+    "authlib==1.9.9",
+    "cachetools==8.0.1",
+    "httpx==0.28.1",
+];
 const INSTALL_LIMIT: Duration = Duration::from_secs(240);
 
 /// The interpreter of the private environment.

@@ -39,6 +39,7 @@
 //! - A torn tail, never acknowledged, is cut with a warning. Damage in acknowledged data is [`Error::Corrupt`]: nothing is changed
 //!   and nothing is skipped. Journal frames, checkpoints, indexes and batches carry CRC-32C; what is read from segments is verified.
 //! - When writing fails, no request is answered any more.
+//! - Whatever is decoded, from clients or from the disk, is fuzzed: it is read or refused, without a panic and within bounds of memory.
 //! - A connection's garbage closes that connection. Frames are capped, and a length inside a request takes no memory that the
 //!   frame has not paid for.
 //!
@@ -84,6 +85,8 @@ mod config;
 mod disk;
 mod error;
 mod failpoint;
+#[cfg(test)]
+mod fuzz;
 mod group;
 mod journal;
 mod log;

@@ -41,12 +41,10 @@ pub enum Error {
         "Invalid compatibility level. Valid values are none, backward, forward, full, backward_transitive, forward_transitive, and full_transitive"
     )]
     InvalidCompatibility,
-    #[error("Invalid mode '{mode}'. The embedded registry knows READWRITE and READONLY")]
+    #[error("Invalid mode '{mode}'. Valid values are READWRITE, READONLY, READONLY_OVERRIDE and IMPORT")]
     InvalidMode { mode: String },
-    #[error("{subject} is in read-only mode")]
-    ReadOnly { subject: String },
-    #[error("Subject {subject} is not in import mode: a registration may not choose its id or version")]
-    NotImportMode { subject: String },
+    #[error("{reason}")]
+    NotPermitted { reason: String },
     #[error("One or more references exist to the schema {{subject={subject},version={version}}}")]
     Referenced { subject: String, version: u32 },
     #[error("The subject '{subject}' is not a valid subject: {reason}")]
@@ -75,7 +73,7 @@ impl Error {
             Error::InvalidVersion { .. } => 42202,
             Error::InvalidCompatibility => 42203,
             Error::InvalidMode { .. } => 42204,
-            Error::ReadOnly { .. } | Error::NotImportMode { .. } => 42205,
+            Error::NotPermitted { .. } => 42205,
             Error::Referenced { .. } => 42206,
             Error::InvalidSubject { .. } => 42208,
             Error::Http { status, .. } => u32::from(*status),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use crate::connections::{Bounded, Limits};
 use crate::http;
 use crate::journal::JournalError;
 use crate::service::Service;
@@ -73,6 +74,7 @@ impl Registry {
         let router = http::router(service.clone());
         let server = tokio::spawn(async move {
             let until = async move { drop(stopped.await) };
+            let listener = Bounded::new(listener, Limits::default());
             let serving = axum::serve(listener, router).with_graceful_shutdown(until);
             if let Err(error) = serving.await {
                 tracing::error!(%error, "the embedded registry stopped");

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::sync::{Mutex, PoisonError, RwLock};
 
+use tokio::sync::Semaphore;
+
 use crate::error::Error;
 use crate::journal::{Journal, JournalError};
 use crate::store::{Answer, Command, State};
@@ -14,12 +16,21 @@ pub(crate) struct Service {
     /// `None` once the registry has stopped.
     journal: Mutex<Option<Journal>>,
     state: RwLock<State>,
+    /// Places for work that parses schemas: a large one takes some hundred times its text's memory.
+    pub(crate) places: Semaphore,
 }
+
+/// Requests that parse at the same time; others wait.
+const PLACES: usize = 4;
 
 impl Service {
     pub(crate) fn open(data: &Path) -> Result<Service, JournalError> {
         let (journal, state) = Journal::open(data)?;
-        Ok(Service { journal: Mutex::new(Some(journal)), state: RwLock::new(state) })
+        Ok(Service {
+            journal: Mutex::new(Some(journal)),
+            state: RwLock::new(state),
+            places: Semaphore::new(PLACES),
+        })
     }
 
     /// Runs `query` on the present state. Blocks while a change is taken in (microseconds).

@@ -1,5 +1,7 @@
 //! Starting, stopping, what survives, and hostile requests.
 
+mod killed;
+
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -168,4 +170,48 @@ async fn a_connection_left_open_does_not_hold_up_the_end() {
     let stopped = tokio::time::timeout(std::time::Duration::from_secs(60), registry.shutdown());
     stopped.await.unwrap();
     start(folder.path()).await.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_crowd_that_never_ends_its_requests_does_not_hold_up_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = start(folder.path()).await;
+    let mut crowd = Vec::new();
+    for half in [
+        "",
+        "POST /subj",
+        "POST /subjects/s HTTP/1.1\r\nhost: x\r\ncontent-length: 900000\r\n\r\n{\"schema\":",
+    ] {
+        for _ in 0..60 {
+            let mut client = tokio::net::TcpStream::connect(registry.address()).await.unwrap();
+            tokio::io::AsyncWriteExt::write_all(&mut client, half.as_bytes()).await.unwrap();
+            crowd.push(client);
+        }
+    }
+    assert_eq!(register(&registry, "s", "a").await, 1);
+    registry.shutdown().await;
+}
+
+#[tokio::test]
+async fn the_largest_schemas_are_answered_in_few_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = start(folder.path()).await;
+    let fields = |kind: &str| {
+        let field = |i: usize| format!(r#"{{"name":"f{i}","type":"{kind}"}}"#);
+        let fields = (0..12_000).map(field).collect::<Vec<_>>().join(",");
+        json!({ "schema": format!(r#"{{"type":"record","name":"R","fields":[{fields}]}}"#) })
+    };
+    let union: Vec<Value> = (0..5_000)
+        .map(|i| json!({ "type": "record", "name": format!("T{i}"), "fields": [{ "name": "a", "type": "int" }] }))
+        .collect();
+    let union = json!({ "schema": json!(union).to_string() });
+    assert_eq!(send(&registry, "POST", "/subjects/s/versions", &fields("int")).await, json!({ "id": 1 }));
+    let refused = send(&registry, "POST", "/subjects/s/versions", &fields("string")).await;
+    let message = refused["message"].as_str().unwrap();
+    assert_eq!(refused["error_code"], 409);
+    assert!(message.len() < 1024 * 1024, "{} bytes", message.len());
+    assert_eq!(send(&registry, "POST", "/subjects/u/versions", &union).await, json!({ "id": 2 }));
+    let again = send(&registry, "POST", "/compatibility/subjects/u/versions/latest", &union).await;
+    assert!(again["is_compatible"].is_boolean(), "{again}");
+    registry.shutdown().await;
 }

@@ -12,6 +12,9 @@ const BASE_TIMESTAMP_AT: usize = 27;
 const MAX_TIMESTAMP_AT: usize = 35;
 const RECORDS_AT: usize = 57;
 
+/// No log gets there; with more, sums of offsets could overflow. No checksum covers the offset.
+const HIGHEST_OFFSET: i64 = i64::MAX >> 1;
+
 const CODEC: i16 = 0x07;
 const TIMESTAMP_TYPE: i16 = 0x08;
 const TRANSACTIONAL: i16 = 0x10;
@@ -64,6 +67,9 @@ impl BatchHeader {
         let size = usize::try_from(length).map_err(|_| BatchError::Short)? + PREFIX;
         if size < HEADER {
             return Err(BatchError::Short);
+        }
+        if !(0..=HIGHEST_OFFSET).contains(&base_offset) {
+            return Err(BatchError::Fields);
         }
         Ok(BatchHeader {
             base_offset,
@@ -123,7 +129,7 @@ pub(crate) fn check(bytes: &[u8]) -> Result<BatchHeader, BatchError> {
         return Err(BatchError::Crc);
     }
     // An empty batch (compaction leaves such) has no records but still spans offsets.
-    if header.last_offset_delta < 0 || header.records < 0 || header.base_offset < 0 {
+    if header.last_offset_delta < 0 || header.records < 0 {
         return Err(BatchError::Fields);
     }
     Ok(header)

@@ -27,7 +27,8 @@ pub(crate) fn records<'a>(batch: &'a [u8], header: &BatchHeader) -> Result<Cow<'
     unpack(header.codec(), &batch[HEADER..header.size], MOST_BYTES)
 }
 
-fn unpack(codec: i16, packed: &[u8], most: usize) -> Result<Cow<'_, [u8]>, CodecError> {
+/// As [`records`], with another bound.
+pub(crate) fn unpack(codec: i16, packed: &[u8], most: usize) -> Result<Cow<'_, [u8]>, CodecError> {
     let unpacked = match codec {
         0 => return Ok(Cow::Borrowed(packed)),
         1 => drain(flate2::read::MultiGzDecoder::new(packed), most),
@@ -69,8 +70,13 @@ fn snappy(packed: &[u8], most: usize) -> Result<Vec<u8>, CodecError> {
 }
 
 fn snappy_block(block: &[u8], most: usize) -> Result<Vec<u8>, CodecError> {
-    if snap::raw::decompress_len(block).map_err(damaged)? > most {
+    let length = snap::raw::decompress_len(block).map_err(damaged)?;
+    if length > most {
         return Err(CodecError::TooLong);
+    }
+    // The decoder takes the memory first. Three bytes unpack to 64 at most.
+    if length > block.len().saturating_mul(64) {
+        return Err(CodecError::Damaged("a snappy block claims more than it can hold".into()));
     }
     snap::raw::Decoder::new().decompress_vec(block).map_err(damaged)
 }

@@ -40,6 +40,11 @@ pub(crate) struct SegmentImage {
 }
 
 impl SegmentImage {
+    #[cfg(test)]
+    pub(crate) fn of(base_offset: i64, length: u64) -> Self {
+        SegmentImage { base_offset, length, max_ms: -1, generation: None }
+    }
+
     pub(crate) fn generation(&self) -> u32 {
         self.generation.unwrap_or(0)
     }

@@ -7,6 +7,9 @@ use bytes::{Buf, Bytes, BytesMut};
 #[error("frame of {0} bytes is refused")]
 pub(crate) struct BadLength(pub(crate) i32);
 
+/// Memory for a frame of which little has arrived; it doubles with what has.
+const LEAST_RESERVE: usize = 64 * 1024;
+
 /// Takes the next whole frame out of what has been received. Memory is taken as bytes arrive, not as a length promises.
 pub(crate) fn take(received: &mut BytesMut, max_bytes: usize) -> Result<Option<Bytes>, BadLength> {
     let Some(mut prefix) = received.get(..4) else { return Ok(None) };
@@ -14,7 +17,7 @@ pub(crate) fn take(received: &mut BytesMut, max_bytes: usize) -> Result<Option<B
     let size = usize::try_from(length).ok().filter(|s| *s <= max_bytes && *s > 0).ok_or(BadLength(length))?;
     if received.len() < 4 + size {
         let missing = 4 + size - received.len();
-        received.reserve(missing.min(1 << 20));
+        received.reserve(missing.min(received.len().max(LEAST_RESERVE)));
         return Ok(None);
     }
     received.advance(4);

@@ -1,9 +1,9 @@
 //! Sockets: connections, frames, and which request goes where.
 
 mod connection;
-mod dispatch;
-mod frame;
-mod shape;
+pub(crate) mod dispatch;
+pub(crate) mod frame;
+pub(crate) mod shape;
 pub(crate) mod shapes;
 
 use std::sync::Arc;

@@ -105,9 +105,97 @@ pub(super) fn verbose_messages_name_the_field(c: &Context) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn testing_against_an_unknown_subject_is_40401(c: &Context) -> Result<()> {
-    let path = format!("/compatibility/subjects/{}/versions/1", c.subject("unknown"));
-    c.post(&path, &json!({ "schema": unique(c).to_string() }))?.refused(404, 40401)
+pub(super) fn testing_against_an_unknown_version_is_40402(c: &Context) -> Result<()> {
+    let (subject, schema) = (c.subject("s"), unique(c));
+    c.register(&subject, &schema)?;
+    for subject in [subject, c.subject("unknown")] {
+        let path = format!("/compatibility/subjects/{subject}/versions/7");
+        c.post(&path, &json!({ "schema": schema.to_string() }))?.refused(404, 40402)?;
+    }
+    Ok(())
+}
+
+pub(super) fn anything_may_follow_nothing(c: &Context) -> Result<()> {
+    let unknown = c.subject("unknown");
+    for version in ["", "/latest", "/-1"] {
+        ensure!(test(c, &unknown, version, &unique(c))?, "{version:?}");
+    }
+    Ok(())
+}
+
+pub(super) fn a_schema_that_is_none_is_42201_or_told_in_the_messages(c: &Context) -> Result<()> {
+    let subject = c.subject("s");
+    c.register(&subject, &unique(c))?;
+    let body = json!({ "schema": r#"{"type":"recor"}"# });
+    for version in ["", "/latest"] {
+        let path = format!("/compatibility/subjects/{subject}/versions{version}");
+        c.post(&path, &body)?.refused(422, 42201)?;
+        let told = c.post(&format!("{path}?verbose=true"), &body)?.ok()?;
+        let messages = told["messages"].as_array().context("no messages")?;
+        ensure!(told["is_compatible"] == false && !messages.is_empty(), "{told}");
+    }
+    Ok(())
+}
+
+pub(super) fn messages_tell_path_reader_version_and_level(c: &Context) -> Result<()> {
+    let nested = |inner: &[&str]| {
+        let mut inner = ints(inner);
+        inner["name"] = json!("Inner");
+        record("Outer", &json!([{ "name": "to", "type": inner }]))
+    };
+    let subject = c.subject("s");
+    c.register(&subject, &nested(&["a"]))?;
+    for (level, fields, reader, path) in [
+        ("BACKWARD", &["a", "b"][..], "in the new schema", "/fields/0/type/fields/1"),
+        ("FORWARD", &[][..], "in the old schema", "/fields/0/type/fields/0"),
+    ] {
+        c.level(&subject, level)?;
+        let url = format!("/compatibility/subjects/{subject}/versions?verbose=true");
+        let answer = c.post(&url, &json!({ "schema": nested(fields).to_string() }))?.ok()?;
+        let messages = answer["messages"].to_string();
+        for part in [reader, path, "oldSchemaVersion: 1", &format!("compatibility: '{level}'")] {
+            ensure!(messages.contains(part), "{level}: no {part:?} in {messages}");
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn none_takes_another_type_altogether(c: &Context) -> Result<()> {
+    let subject = c.subject("s");
+    c.register(&subject, &ints(&["a"]))?;
+    c.level(&subject, "NONE")?;
+    ensure!(test(c, &subject, "/latest", &json!("string"))?);
+    c.register(&subject, &json!("string")).map(drop)
+}
+
+pub(super) fn the_rules_of_schema_resolution_decide(c: &Context) -> Result<()> {
+    let enumeration = |symbols: &[&str]| json!({ "type": "enum", "name": "E", "symbols": symbols });
+    let with_default = json!({ "type": "enum", "name": "E", "symbols": ["A"], "default": "A" });
+    let fixed = |size: u32| json!({ "type": "fixed", "name": "F", "size": size });
+    let tree = |value: &str| {
+        let fields = json!([{ "name": "next", "type": ["null", "shop.T"] }, { "name": "v", "type": value }]);
+        record("T", &fields)
+    };
+    let field = |name: &str, aliases: Value| {
+        record("R", &json!([{ "name": name, "type": "int", "aliases": aliases }]))
+    };
+    for (about, old, new, fits) in [
+        ("a field by its alias", field("a", json!([])), field("b", json!(["a"])), true),
+        ("an enum with a default", enumeration(&["A", "B"]), with_default, true),
+        ("an enum without one", enumeration(&["A", "B"]), enumeration(&["A"]), false),
+        ("fixed of one size", fixed(4), fixed(4), true),
+        ("fixed of two sizes", fixed(4), fixed(5), false),
+        ("a union taken apart", json!(["int", "long"]), json!("long"), true),
+        ("a union that may be null", json!(["null", "long"]), json!("long"), false),
+        ("a type put into a union", json!("int"), json!(["null", "double"]), true),
+        ("a recursive record widened", tree("int"), tree("long"), true),
+        ("a recursive record changed", tree("int"), tree("string"), false),
+    ] {
+        let subject = c.subject("s");
+        c.register(&subject, &old)?;
+        ensure!(test(c, &subject, "/latest", &new)? == fits, "{about}: {new} after {old}");
+    }
+    Ok(())
 }
 
 pub(super) fn widening_a_type_is_compatible_and_narrowing_is_not(c: &Context) -> Result<()> {

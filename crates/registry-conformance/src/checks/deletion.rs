@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
-use crate::context::{Answer, Context, ints};
+use crate::context::{Answer, Context, ints, unique};
 
 fn two_versions(c: &Context) -> Result<(String, u64)> {
     let subject = c.subject("s");
@@ -75,4 +75,61 @@ pub(super) fn deleted_subjects_are_listed_on_demand(c: &Context) -> Result<()> {
         ensure!(found == listed, "{query}: {found}");
     }
     Ok(())
+}
+
+pub(super) fn a_deleted_schema_that_comes_back_has_its_id_and_a_new_version(c: &Context) -> Result<()> {
+    let (subject, id) = two_versions(c)?;
+    c.delete(&format!("/subjects/{subject}/versions/1"))?.ok()?;
+    c.level(&subject, "NONE")?;
+    ensure!(c.register(&subject, &ints(&["a"]))? == id);
+    ensure!(versions(c, &subject, "")? == json!([2, 3]));
+    ensure!(versions(c, &subject, "?deleted=true")? == json!([2, 3]), "the deleted version is replaced");
+    Ok(())
+}
+
+pub(super) fn deleted_versions_alone_are_listed_on_demand(c: &Context) -> Result<()> {
+    let (subject, _) = two_versions(c)?;
+    ensure!(versions(c, &subject, "?deletedOnly=true")? == json!([]));
+    c.delete(&format!("/subjects/{subject}/versions/1"))?.ok()?;
+    ensure!(versions(c, &subject, "?deletedOnly=true")? == json!([1]));
+    Ok(())
+}
+
+pub(super) fn latest_is_never_a_deleted_version(c: &Context) -> Result<()> {
+    let (subject, id) = two_versions(c)?;
+    c.delete(&format!("/subjects/{subject}/versions/2"))?.ok()?;
+    for query in ["", "?deleted=true"] {
+        let found = c.get(&format!("/subjects/{subject}/versions/latest{query}"))?.ok()?;
+        ensure!(found["version"] == 1 && found["id"] == id, "{query}: {found}");
+    }
+    Ok(())
+}
+
+pub(super) fn an_id_tells_its_deleted_versions_on_demand(c: &Context) -> Result<()> {
+    let subject = c.subject("s");
+    let id = c.register(&subject, &unique(c))?;
+    c.delete(&format!("/subjects/{subject}"))?.ok()?;
+    for (query, expect) in [("", json!([])), ("?deleted=true", json!([{ "subject": subject, "version": 1 }]))]
+    {
+        let found = c.get(&format!("/schemas/ids/{id}/versions{query}"))?.ok()?;
+        ensure!(found == expect, "{query}: {found}");
+    }
+    Ok(())
+}
+
+pub(super) fn what_is_gone_for_good_is_40403(c: &Context) -> Result<()> {
+    let subject = c.subject("s");
+    let id = c.register(&subject, &unique(c))?;
+    c.delete(&format!("/subjects/{subject}"))?.ok()?;
+    c.get(&format!("/schemas/ids/{id}"))?.ok()?;
+    c.delete(&format!("/subjects/{subject}?permanent=true"))?.ok()?;
+    c.get(&format!("/schemas/ids/{id}"))?.refused(404, 40403)
+}
+
+pub(super) fn a_subjects_level_goes_with_it(c: &Context) -> Result<()> {
+    let (subject, _) = two_versions(c)?;
+    c.level(&subject, "NONE")?;
+    c.delete(&format!("/subjects/{subject}"))?.ok()?;
+    c.delete(&format!("/subjects/{subject}?permanent=true"))?.ok()?;
+    c.get(&format!("/config/{subject}"))?.refused(404, 40408)
 }

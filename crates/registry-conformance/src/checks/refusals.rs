@@ -63,3 +63,22 @@ pub(super) fn another_method_is_405(c: &Context) -> Result<()> {
     ensure!(answer.status == 405, "{} {}", answer.status, answer.body);
     Ok(())
 }
+
+pub(super) fn reserved_names_are_42208(c: &Context) -> Result<()> {
+    for subject in ["__GLOBAL", "__EMPTY", "a%0Ab"] {
+        c.try_register(subject, &unique(c))?.refused(422, 42208)?;
+        c.put(&format!("/config/{subject}"), &json!({ "compatibility": "FULL" }))?.refused(422, 42208)?;
+    }
+    Ok(())
+}
+
+pub(super) fn refusals_say_what_is_wrong(c: &Context) -> Result<()> {
+    let unknown = c.subject("unknown");
+    let answer = c.get(&format!("/subjects/{unknown}/versions"))?;
+    ensure!(answer.body["message"].as_str().is_some_and(|m| m.contains(&unknown)), "{}", answer.body);
+    let fields = json!([{ "name": "a", "type": "q.Missing" }]);
+    let schema = json!({ "type": "record", "name": "R", "fields": fields });
+    let answer = c.try_register(&unknown, &schema)?;
+    ensure!(answer.body["message"].as_str().is_some_and(|m| m.contains("q.Missing")), "{}", answer.body);
+    Ok(())
+}

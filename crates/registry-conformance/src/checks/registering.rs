@@ -209,3 +209,116 @@ pub(super) fn sixteen_schemas_at_once_are_versions_1_to_16(c: &Context) -> Resul
     ensure!(versions == json!((1..=16).collect::<Vec<_>>()), "{versions}");
     Ok(())
 }
+
+pub(super) fn lists_are_served_in_pages(c: &Context) -> Result<()> {
+    let subject = c.subject("s");
+    for fields in [vec!["a"], vec!["a", "b?"], vec!["a", "b?", "c?"]] {
+        c.register(&subject, &ints(&fields))?;
+    }
+    for (query, expect) in [
+        ("?offset=1&limit=1", json!([2])),
+        ("?offset=2", json!([3])),
+        ("?offset=9", json!([])),
+        ("?offset=0&limit=-1", json!([1, 2, 3])),
+    ] {
+        let versions = c.get(&format!("/subjects/{subject}/versions{query}"))?.ok()?;
+        ensure!(versions == expect, "{query}: {versions}");
+    }
+    Ok(())
+}
+
+pub(super) fn schemas_are_listed_with_their_subjects(c: &Context) -> Result<()> {
+    let (subject, schema) = (c.subject("s"), unique(c));
+    let id = c.register(&subject, &schema)?;
+    let mut second = schema;
+    second["doc"] = json!("changed");
+    let latest = c.register(&subject, &second)?;
+    for (query, expect) in [("", vec![(id, 1), (latest, 2)]), ("&latestOnly=true", vec![(latest, 2)])] {
+        let listed = c.get(&format!("/schemas?subjectPrefix={subject}{query}"))?.ok()?;
+        let listed = listed.as_array().context("no list")?;
+        let found =
+            listed.iter().map(|s| (s["id"].as_u64().unwrap_or(0), s["version"].as_u64().unwrap_or(0)));
+        ensure!(found.eq(expect), "{query}: {listed:?}");
+        ensure!(listed.iter().all(|s| s["subject"] == subject && s["schema"].is_string()), "{listed:?}");
+    }
+    Ok(())
+}
+
+pub(super) fn an_id_is_asked_for_with_a_subject(c: &Context) -> Result<()> {
+    let (one, other, schema) = (c.subject("a"), c.subject("b"), unique(c));
+    let id = c.register(&one, &schema)?;
+    c.level(&other, "NONE")?;
+    c.register(&other, &ints(&["a"]))?;
+    c.register(&other, &schema)?;
+    for (subject, version) in [(&one, 1), (&other, 2)] {
+        let found = c.get(&format!("/schemas/ids/{id}?subject={subject}"))?.ok()?;
+        ensure!(found["subject"] == *subject && found["version"] == version, "{found}");
+    }
+    let found = c.get(&format!("/schemas/ids/{id}?subject={}", c.subject("unknown")))?.ok()?;
+    ensure!(found["schema"].is_string(), "{found}");
+    Ok(())
+}
+
+pub(super) fn parameters_that_change_nothing_here_are_taken(c: &Context) -> Result<()> {
+    let (subject, schema) = (c.subject("s"), unique(c));
+    let body = json!({ "schema": schema.to_string() });
+    let path = format!("/subjects/{subject}/versions?normalize=false");
+    let id = c.post(&path, &body)?.ok()?["id"].clone();
+    for path in [
+        format!("/schemas/ids/{id}?fetchMaxId=false&format="),
+        format!("/subjects/{subject}/versions/latest?deleted=False&format="),
+        "/subjects?deleted=False&deleted_only=False&offset=0&limit=-1".to_owned(),
+    ] {
+        c.get(&path)?.ok()?;
+    }
+    let found = c.post(&format!("/subjects/{subject}?normalize=False&deleted=False"), &body)?.ok()?;
+    ensure!(found["id"] == id, "{found}");
+    Ok(())
+}
+
+pub(super) fn normalized_schemas_may_differ_in_the_order_of_their_own_attributes(c: &Context) -> Result<()> {
+    let subject = c.subject("s");
+    let name = subject.replace('-', "");
+    let texts = [
+        format!(r#"{{"type":"record","name":"{name}","x":1,"y":{{"b":1,"a":2}},"fields":[]}}"#),
+        format!(r#"{{"y":{{"a":2,"b":1}},"x":1,"type":"record","name":"{name}","fields":[]}}"#),
+    ];
+    let mut ids = BTreeSet::new();
+    for text in texts {
+        let path = format!("/subjects/{subject}/versions?normalize=true");
+        ids.insert(c.post(&path, &json!({ "schema": text }))?.ok()?["id"].to_string());
+    }
+    ensure!(ids.len() == 1, "{ids:?}");
+    Ok(())
+}
+
+pub(super) fn a_version_may_be_chosen_if_it_is_the_next(c: &Context) -> Result<()> {
+    let (subject, schema) = (c.subject("s"), unique(c));
+    let path = format!("/subjects/{subject}/versions");
+    let body = |version: i32| json!({ "schema": schema.to_string(), "version": version, "id": -1 });
+    c.post(&path, &body(2))?.refused(422, 42201)?;
+    let id = c.post(&path, &body(1))?.ok()?["id"].clone();
+    ensure!(c.post(&path, &body(1))?.ok()?["id"] == id && c.post(&path, &body(0))?.ok()?["id"] == id);
+    Ok(())
+}
+
+pub(super) fn what_was_deleted_is_looked_up_on_demand(c: &Context) -> Result<()> {
+    let (subject, schema) = (c.subject("s"), unique(c));
+    let id = c.register(&subject, &schema)?;
+    c.delete(&format!("/subjects/{subject}"))?.ok()?;
+    let body = json!({ "schema": schema.to_string() });
+    c.post(&format!("/subjects/{subject}"), &body)?.refused(404, 40401)?;
+    let found = c.post(&format!("/subjects/{subject}?deleted=true"), &body)?.ok()?;
+    ensure!(found["id"] == id && found["version"] == 1, "{found}");
+    Ok(())
+}
+
+pub(super) fn contexts_and_metadata_are_told(c: &Context) -> Result<()> {
+    let contexts = c.get("/contexts")?.ok()?;
+    ensure!(contexts == json!([":.:"]), "{contexts}");
+    let cluster = c.get("/v1/metadata/id")?.ok()?;
+    ensure!(cluster["scope"]["clusters"]["schema-registry-cluster"].is_string(), "{cluster}");
+    let version = c.get("/v1/metadata/version")?.ok()?;
+    ensure!(version["version"].is_string(), "{version}");
+    Ok(())
+}

@@ -2,10 +2,10 @@
 //! first. `apache_avro::schema_compatibility` answers yes or no for one self-contained schema; it follows no
 //! references and names no path, so the walk is our own and the tests hold the two together.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use apache_avro::Schema;
-use apache_avro::schema::{EnumSchema, RecordSchema};
+use apache_avro::schema::{EnumSchema, RecordField, RecordSchema};
 
 use super::finding::{Finding, Reader, Rule};
 use crate::avro::{Kind, Names, Parsed, fixed_size};
@@ -35,6 +35,8 @@ pub(crate) fn unreadable(reader: &Parsed, writer: &Parsed, who: Reader) -> Vec<F
 const MAX_DEPTH: usize = 128;
 /// Comparisons in one walk; unions of thousands of types would take minutes.
 const MAX_STEPS: usize = 50_000;
+/// What is told of one walk: a message names each, and there may be tens of thousands.
+const MAX_FINDINGS: usize = 100;
 
 /// Full names of a reader's and a writer's type.
 type Pair<'s> = (&'s str, &'s str);
@@ -164,10 +166,11 @@ impl<'s> Walk<'s> {
         place: &Place,
     ) {
         self.names(reader, writer, place);
+        let by_name: HashMap<&str, &RecordField> = w.fields.iter().map(|f| (f.name.as_str(), f)).collect();
         for (index, field) in r.fields.iter().enumerate() {
             let here = place.field(index, &field.name);
-            let candidates = std::iter::once(&field.name).chain(&field.aliases);
-            let written = candidates.into_iter().find_map(|name| w.fields.iter().find(|f| f.name == *name));
+            let mut candidates = std::iter::once(&field.name).chain(&field.aliases);
+            let written = candidates.find_map(|name| by_name.get(name.as_str()).copied());
             match written {
                 Some(written) => self.schema(&field.schema, &written.schema, &here.at("type")),
                 None if field.default.is_none() => {
@@ -186,8 +189,9 @@ impl<'s> Walk<'s> {
         place: &Place,
     ) {
         self.names(reader, writer, place);
-        let missing = w.symbols.iter().filter(|symbol| !r.symbols.contains(symbol));
-        let symbols: Vec<String> = missing.cloned().collect();
+        let known: HashSet<&String> = r.symbols.iter().collect();
+        let missing = w.symbols.iter().filter(|symbol| !known.contains(symbol));
+        let symbols: Vec<String> = missing.take(MAX_FINDINGS).cloned().collect();
         if !symbols.is_empty() && r.default.is_none() {
             self.find(Rule::MissingEnumSymbols { symbols }, &place.at("symbols"));
         }
@@ -233,6 +237,9 @@ impl<'s> Walk<'s> {
     }
 
     fn find(&mut self, rule: Rule, place: &Place) {
+        if self.findings.len() >= MAX_FINDINGS {
+            return;
+        }
         let path = if place.path.is_empty() { "/".to_owned() } else { place.path.clone() };
         self.findings.push(Finding { rule, path, field: place.field.clone(), reader: self.who });
     }

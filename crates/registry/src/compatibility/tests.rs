@@ -98,6 +98,224 @@ fn table() -> Vec<(String, String, Vec<&'static str>)> {
     ]
 }
 
+/// Which type reads which: the rows are readers, the columns writers, in the order of the names.
+#[test]
+fn only_the_promotions_of_the_specification_are_readable() {
+    let names = ["null", "boolean", "int", "long", "float", "double", "bytes", "string"];
+    let readable = [
+        "x.......", // null
+        ".x......", // boolean
+        "..x.....", // int
+        "..xx....", // long
+        "..xxx...", // float
+        "..xxxx..", // double
+        "......xx", // bytes
+        "......xx", // string
+    ];
+    for (reader, row) in names.iter().zip(readable) {
+        for (writer, fits) in names.iter().zip(row.chars()) {
+            // Nothing depends on where the type stands.
+            for around in ["@", r#"{"type":"array","items":@}"#, r#"{"type":"map","values":@}"#] {
+                let put = |name: &str| around.replace('@', &format!("{name:?}"));
+                let found = messages(Level::Backward, &put(reader), &put(writer));
+                assert_eq!(found.is_empty(), fits == 'x', "{reader} reads {writer} in {around}: {found:?}");
+            }
+        }
+    }
+}
+
+/// (what it is about, reader, writer, the first thing in the way; empty = readable)
+const RESOLUTION: &[(&str, &str, &str, &str)] = &[
+    ("a primitive is no record", r#""int""#, r#"{"type":"record","name":"R","fields":[]}"#, "TYPE_MISMATCH"),
+    (
+        "an array is no map",
+        r#"{"type":"array","items":"int"}"#,
+        r#"{"type":"map","values":"int"}"#,
+        "TYPE_MISMATCH",
+    ),
+    ("bytes are no fixed", r#"{"type":"fixed","name":"F","size":2}"#, r#""bytes""#, "TYPE_MISMATCH"),
+    (
+        "a fixed has a name",
+        r#"{"type":"fixed","name":"F","size":2}"#,
+        r#"{"type":"fixed","name":"G","size":2}"#,
+        "NAME_MISMATCH",
+    ),
+    (
+        "an alias of a fixed",
+        r#"{"type":"fixed","name":"F","aliases":["G"],"size":2}"#,
+        r#"{"type":"fixed","name":"G","size":2}"#,
+        "",
+    ),
+    (
+        "an alias does not mend a size",
+        r#"{"type":"fixed","name":"F","aliases":["G"],"size":2}"#,
+        r#"{"type":"fixed","name":"G","size":3}"#,
+        "FIXED_SIZE_MISMATCH",
+    ),
+    (
+        "an enum has a name",
+        r#"{"type":"enum","name":"E","symbols":["A"]}"#,
+        r#"{"type":"enum","name":"D","symbols":["A"]}"#,
+        "NAME_MISMATCH",
+    ),
+    (
+        "an alias of an enum",
+        r#"{"type":"enum","name":"E","aliases":["D"],"symbols":["A"]}"#,
+        r#"{"type":"enum","name":"D","symbols":["A"]}"#,
+        "",
+    ),
+    (
+        "the order of symbols is nothing",
+        r#"{"type":"enum","name":"E","symbols":["A","B"]}"#,
+        r#"{"type":"enum","name":"E","symbols":["B","A"]}"#,
+        "",
+    ),
+    (
+        "an enum's default takes unknown symbols",
+        r#"{"type":"enum","name":"E","symbols":["A"],"default":"A"}"#,
+        r#"{"type":"enum","name":"E","symbols":["B"]}"#,
+        "",
+    ),
+    (
+        "a writer's default does not",
+        r#"{"type":"enum","name":"E","symbols":["A"]}"#,
+        r#"{"type":"enum","name":"E","symbols":["A","B"],"default":"A"}"#,
+        "MISSING_ENUM_SYMBOLS",
+    ),
+    (
+        "an alias in the namespace of its type",
+        r#"{"type":"record","name":"n.R","aliases":["Q"],"fields":[]}"#,
+        r#"{"type":"record","name":"n.Q","fields":[]}"#,
+        "",
+    ),
+    (
+        "an alias in another namespace",
+        r#"{"type":"record","name":"n.R","aliases":["m.Q"],"fields":[]}"#,
+        r#"{"type":"record","name":"m.Q","fields":[]}"#,
+        "",
+    ),
+    (
+        "the order of fields is nothing",
+        r#"{"type":"record","name":"R","fields":[{"name":"a","type":"int"},{"name":"b","type":"long"}]}"#,
+        r#"{"type":"record","name":"R","fields":[{"name":"b","type":"long"},{"name":"a","type":"int"}]}"#,
+        "",
+    ),
+    (
+        "a field's alias and a wider type",
+        r#"{"type":"record","name":"R","fields":[{"name":"b","aliases":["x","a"],"type":"double"}]}"#,
+        r#"{"type":"record","name":"R","fields":[{"name":"a","type":"int"}]}"#,
+        "",
+    ),
+    (
+        "a writer's alias is nothing",
+        r#"{"type":"record","name":"R","fields":[{"name":"b","type":"int"}]}"#,
+        r#"{"type":"record","name":"R","fields":[{"name":"a","aliases":["b"],"type":"int"}]}"#,
+        "The field 'b' at path '/fields/0'",
+    ),
+    (
+        "a default of null",
+        r#"{"type":"record","name":"R","fields":[{"name":"a","type":["null","int"],"default":null}]}"#,
+        r#"{"type":"record","name":"R","fields":[]}"#,
+        "",
+    ),
+    (
+        "an optional field without a default",
+        r#"{"type":"record","name":"R","fields":[{"name":"a","type":["null","int"]}]}"#,
+        r#"{"type":"record","name":"R","fields":[]}"#,
+        "READER_FIELD_MISSING_DEFAULT_VALUE",
+    ),
+    (
+        "an enum's default is not a field's",
+        r#"{"type":"record","name":"R","fields":[{"name":"e","type":{"type":"enum","name":"E","symbols":["A"],"default":"A"}}]}"#,
+        r#"{"type":"record","name":"R","fields":[]}"#,
+        "The field 'e' at path '/fields/0'",
+    ),
+    ("a union of one is its type", r#"["int"]"#, r#""int""#, ""),
+    ("a type reads a union of nothing else", r#""long""#, r#"["int","long"]"#, ""),
+    ("a branch is found by promotion", r#"["null","double"]"#, r#"["null","int","long"]"#, ""),
+    (
+        "a branch that nothing reads",
+        r#"["null","int"]"#,
+        r#"["null","long"]"#,
+        "has no branch that reads LONG",
+    ),
+    (
+        "a branch of the same name is looked into",
+        r#"["null",{"type":"record","name":"R","fields":[{"name":"a","type":"int"}]}]"#,
+        r#"["null",{"type":"record","name":"R","fields":[]}]"#,
+        "The field 'a' at path '/1/fields/0'",
+    ),
+    (
+        "records of other names in a union",
+        r#"[{"type":"record","name":"A","fields":[]},{"type":"record","name":"B","fields":[]}]"#,
+        r#"[{"type":"record","name":"C","fields":[]}]"#,
+        "has no branch that reads RECORD C",
+    ),
+    (
+        "a nested record by its full name",
+        r#"{"type":"record","name":"R","fields":[{"name":"a","type":{"type":"record","name":"n.I","fields":[]}},{"name":"b","type":"n.I"}]}"#,
+        r#"{"type":"record","name":"R","fields":[{"name":"b","type":{"type":"record","name":"n.I","fields":[]}},{"name":"a","type":"n.I"}]}"#,
+        "",
+    ),
+    (
+        "what is wrong in a nested record is told once",
+        r#"{"type":"record","name":"R","fields":[{"name":"a","type":{"type":"record","name":"n.I","fields":[{"name":"x","type":"int"}]}},{"name":"b","type":"n.I"}]}"#,
+        r#"{"type":"record","name":"R","fields":[{"name":"a","type":{"type":"record","name":"n.I","fields":[]}},{"name":"b","type":"n.I"}]}"#,
+        "The field 'a.x'",
+    ),
+    (
+        "in the items of an array",
+        r#"{"type":"array","items":{"type":"record","name":"I","fields":[{"name":"x","type":"int"}]}}"#,
+        r#"{"type":"array","items":{"type":"record","name":"I","fields":[]}}"#,
+        "at path '/items/fields/0'",
+    ),
+    (
+        "two records that hold each other",
+        r#"{"type":"record","name":"A","fields":[{"name":"b","type":["null",{"type":"record","name":"B","fields":[{"name":"a","type":["null","A"]},{"name":"n","type":"long"}]}]}]}"#,
+        r#"{"type":"record","name":"A","fields":[{"name":"b","type":["null",{"type":"record","name":"B","fields":[{"name":"a","type":["null","A"]},{"name":"n","type":"int"}]}]}]}"#,
+        "",
+    ),
+    (
+        "a tree whose leaves changed",
+        r#"{"type":"record","name":"T","fields":[{"name":"kids","type":{"type":"array","items":"T"}},{"name":"v","type":"int"}]}"#,
+        r#"{"type":"record","name":"T","fields":[{"name":"kids","type":{"type":"array","items":"T"}},{"name":"v","type":"string"}]}"#,
+        "of field 'v' at path '/fields/1/type'",
+    ),
+];
+
+#[test]
+fn each_rule_of_resolution_is_kept() {
+    for (about, reader, writer, expect) in RESOLUTION {
+        let found = messages(Level::Backward, reader, writer);
+        match found.first() {
+            None => assert_eq!(*expect, "", "{about}"),
+            Some(first) => assert!(!expect.is_empty() && first.contains(expect), "{about}: {found:?}"),
+        }
+        assert!(found.len() <= 1, "{about}: {found:?}");
+        assert!(messages(Level::Backward, reader, reader).is_empty(), "{about}: the reader reads itself");
+        assert_eq!(
+            messages(Level::Forward, writer, reader).is_empty(),
+            expect.is_empty(),
+            "{about}, forward"
+        );
+    }
+}
+
+#[test]
+fn what_is_told_is_bounded() {
+    let fields = |kind: &str| {
+        let field = |i: usize| format!(r#"{{"name":"f{i}","type":"{kind}"}}"#);
+        record(&(0..20_000).map(field).collect::<Vec<_>>().join(","))
+    };
+    assert_eq!(messages(Level::Backward, &fields("string"), &fields("int")).len(), 100);
+    let symbols = |prefix: &str| {
+        let symbols: Vec<String> = (0..20_000).map(|i| format!("\"{prefix}{i}\"")).collect();
+        format!(r#"{{"type":"enum","name":"E","symbols":[{}]}}"#, symbols.join(","))
+    };
+    let found = messages(Level::Backward, &symbols("A"), &symbols("B"));
+    assert!(found.len() == 1 && found[0].len() < 2000, "{}", found[0]);
+}
+
 #[test]
 fn each_broken_rule_is_found_and_names_its_field() {
     for (reader, writer, expect) in table() {

@@ -1,6 +1,7 @@
 //! Requests: path, query and body, each refused with one of the API's own errors.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
@@ -13,7 +14,10 @@ use serde_json::Value;
 use super::Flags;
 use crate::error::Error;
 use crate::service::Service;
-use crate::store::{Reference, Submitted};
+use crate::store::{Chosen, Reference, Submitted};
+
+/// How long a body may take to arrive.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 fn refuse(status: u16, message: impl ToString) -> Error {
     Error::Http { status, message: message.to_string() }
@@ -48,7 +52,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<Service>> for Json<T> {
 
     async fn from_request(request: Request, service: &Arc<Service>) -> Result<Self, Error> {
         check_media_type(&request)?;
-        let bytes = Bytes::from_request(request, service).await;
+        let bytes = within(PATIENCE, Bytes::from_request(request, service)).await?;
         let bytes = bytes.map_err(|e| refuse(e.status().as_u16(), e.body_text()))?;
         if bytes.is_empty() {
             return Err(refuse(422, "the request has no body"));
@@ -57,6 +61,12 @@ impl<T: DeserializeOwned> FromRequest<Arc<Service>> for Json<T> {
             serde_json::from_slice(&bytes).map_err(|e| refuse(400, format!("the body is not JSON: {e}")))?;
         serde_json::from_value(json).map(Json).map_err(|e| refuse(422, e))
     }
+}
+
+/// Gives up a client that sends its body drop by drop.
+async fn within<T>(patience: Duration, body: impl Future<Output = T>) -> Result<T, Error> {
+    let arrived = tokio::time::timeout(patience, body).await;
+    arrived.map_err(|_| refuse(408, "the request's body did not arrive in time"))
 }
 
 /// Other content types are refused: a web page of another origin may send those without being asked for leave.
@@ -76,8 +86,8 @@ pub(crate) struct SchemaBody {
     schema: Option<String>,
     schema_type: Option<String>,
     references: Option<Vec<ReferenceBody>>,
-    id: Option<i64>,
-    version: Option<i64>,
+    id: Option<i32>,
+    version: Option<i32>,
     metadata: Option<Value>,
     rule_set: Option<Value>,
 }
@@ -90,9 +100,11 @@ struct ReferenceBody {
 }
 
 impl SchemaBody {
-    /// True if the client chooses the id or the version, which only a registry in import mode lets it do.
-    pub(crate) fn chooses_identity(&self) -> bool {
-        self.id.is_some_and(|id| id > 0) || self.version.is_some_and(|version| version > 0)
+    /// Clients that leave id and version to the registry may send -1, and 0 as a version.
+    pub(crate) fn chosen(&self) -> Chosen {
+        let id = self.id.and_then(|id| u32::try_from(id).ok());
+        let version = self.version.and_then(|version| u32::try_from(version).ok());
+        Chosen { id, version: version.filter(|version| *version > 0) }
     }
 
     pub(crate) fn submitted(self) -> Result<Submitted, Error> {
@@ -127,5 +139,17 @@ impl ReferenceBody {
         };
         let version = version.ok_or(Error::InvalidVersion { version: self.version.to_string() })?;
         Ok(Reference { name: self.name, subject: self.subject, version })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_body_that_never_comes_is_408() {
+        let waited = within(Duration::from_millis(10), std::future::pending::<()>()).await;
+        assert_eq!(waited.unwrap_err().status(), 408);
+        assert_eq!(within(PATIENCE, async { 7 }).await, Ok(7));
     }
 }

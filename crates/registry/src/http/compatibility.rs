@@ -22,10 +22,10 @@ pub(super) async fn with_all(
             state.incompatibilities(&subject, &parsed, state.level_of(&subject))
         })
     });
-    Ok(verdict(&messages.await?, flags.verbose))
+    verdict(messages.await, flags.verbose)
 }
 
-/// Against one version, at the subject's level.
+/// Against one version, at the subject's level; anything may follow the latest of a subject that has none.
 pub(super) async fn with_version(
     State(service): Shared,
     Parameters((subject, version)): Parameters<(String, String)>,
@@ -36,18 +36,28 @@ pub(super) async fn with_version(
     let schema = body.submitted()?;
     let messages = blocking(service, move |service| {
         service.read(|state| {
-            let found = state.find(&subject, version, false)?;
+            let found = match (state.find(&subject, version, false), version) {
+                (Ok(found), _) => Some(found),
+                (Err(_), VersionId::Latest) => None,
+                (Err(_), VersionId::Number(number)) => return Err(Error::version_not_found(number)),
+            };
             let (_, parsed) = state.parse(schema)?;
-            state.incompatibilities_with(found, &parsed, state.level_of(&subject))
+            let level = state.level_of(&subject);
+            found.map_or(Ok(Vec::new()), |found| state.incompatibilities_with(found, &parsed, level))
         })
     });
-    Ok(verdict(&messages.await?, flags.verbose))
+    verdict(messages.await, flags.verbose)
 }
 
-fn verdict(messages: &[String], verbose: bool) -> Reply {
+/// Who asks for messages gets what is wrong with the schema itself as one.
+fn verdict(messages: Result<Vec<String>, Error>, verbose: bool) -> Result<Reply, Error> {
+    let messages = match messages {
+        Err(invalid @ Error::InvalidSchema { .. }) if verbose => vec![invalid.to_string()],
+        other => other?,
+    };
     let compatible = messages.is_empty();
     if verbose {
-        return Reply::json(&json!({ "is_compatible": compatible, "messages": messages }));
+        return Ok(Reply::json(&json!({ "is_compatible": compatible, "messages": messages })));
     }
-    Reply::json(&json!({ "is_compatible": compatible }))
+    Ok(Reply::json(&json!({ "is_compatible": compatible })))
 }

@@ -93,26 +93,27 @@ pub(super) async fn subject_mode(
     })
 }
 
-async fn store_mode(State(service): Shared, subject: Option<String>, body: ModeBody) -> Result {
+async fn store_mode(State(service): Shared, subject: Option<String>, flags: Flags, body: ModeBody) -> Result {
     let mode = Mode::parse(&body.mode.unwrap_or_default())?;
-    run(service, Command::SetMode { subject, mode: Some(mode) }).await?;
+    run(service, Command::SetMode { subject, mode: Some(mode), force: flags.force }).await?;
     Ok(mode_reply(mode))
 }
 
-pub(super) async fn set_mode(service: Shared, Json(body): Json<ModeBody>) -> Result {
-    store_mode(service, None, body).await
+pub(super) async fn set_mode(service: Shared, flags: Flags, Json(body): Json<ModeBody>) -> Result {
+    store_mode(service, None, flags, body).await
 }
 
 pub(super) async fn set_subject_mode(
     service: Shared,
     Parameters(subject): Parameters<String>,
+    flags: Flags,
     Json(body): Json<ModeBody>,
 ) -> Result {
-    store_mode(service, Some(subject), body).await
+    store_mode(service, Some(subject), flags, body).await
 }
 
 async fn remove_mode(State(service): Shared, subject: Option<String>) -> Result {
-    match run(service, Command::SetMode { subject, mode: None }).await? {
+    match run(service, Command::SetMode { subject, mode: None, force: false }).await? {
         Answer::Mode(mode) => Ok(mode_reply(mode)),
         _ => unreachable!("removing a mode is answered with it"),
     }

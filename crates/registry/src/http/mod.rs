@@ -36,6 +36,9 @@ pub(crate) fn router(service: Arc<Service>) -> Router {
         )
         .route("/subjects/{subject}/versions/{version}/schema", get(subjects::version_text))
         .route("/subjects/{subject}/versions/{version}/referencedby", get(subjects::referenced_by))
+        .route("/contexts", get(contexts))
+        .route("/v1/metadata/id", get(cluster))
+        .route("/v1/metadata/version", get(version))
         .route("/schemas", get(schemas::list))
         .route("/schemas/types", get(schemas::types))
         .route("/schemas/ids/{id}", get(schemas::by_id))
@@ -64,6 +67,21 @@ async fn root() -> Reply {
     Reply::json(&serde_json::json!({}))
 }
 
+/// The default one: there are no others here.
+async fn contexts() -> Reply {
+    Reply::json(&[":.:"])
+}
+
+async fn cluster() -> Reply {
+    let clusters =
+        serde_json::json!({ "kafka-cluster": "quadrille", "schema-registry-cluster": "quadrille" });
+    Reply::json(&serde_json::json!({ "scope": { "path": [], "clusters": clusters }, "id": "" }))
+}
+
+async fn version() -> Reply {
+    Reply::json(&serde_json::json!({ "version": env!("CARGO_PKG_VERSION"), "commitId": "" }))
+}
+
 async fn unknown() -> Error {
     Error::Http { status: 404, message: "HTTP 404 Not Found".to_owned() }
 }
@@ -90,6 +108,8 @@ pub(crate) struct Flags {
     fetch_max_id: bool,
     #[serde(deserialize_with = "flag")]
     latest_only: bool,
+    #[serde(deserialize_with = "flag")]
+    force: bool,
     subject: Option<String>,
     subject_prefix: Option<String>,
     offset: usize,
@@ -110,6 +130,12 @@ impl Flags {
             (false, false) => Scope::Live,
         }
     }
+
+    /// The part of a list that was asked for. No limit, or one that is not positive, is all the rest.
+    fn page<T>(&self, all: impl IntoIterator<Item = T>) -> Vec<T> {
+        let limit = self.limit.and_then(|limit| usize::try_from(limit).ok()).filter(|limit| *limit > 0);
+        all.into_iter().skip(self.offset).take(limit.unwrap_or(usize::MAX)).collect()
+    }
 }
 
 /// Runs work that parses schemas or waits for the device where it holds up no other request.
@@ -117,6 +143,8 @@ async fn blocking<T: Send + 'static>(
     service: Arc<Service>,
     work: impl FnOnce(&Service) -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
+    let kept = service.clone();
+    let _place = kept.places.acquire().await.expect("the semaphore is never closed");
     let done = tokio::task::spawn_blocking(move || work(&service)).await;
     done.unwrap_or_else(|_| Err(Error::Http { status: 500, message: "the request failed".to_owned() }))
 }

@@ -15,11 +15,9 @@ pub(super) async fn types() -> Reply {
 
 pub(super) async fn list(State(service): Shared, flags: Flags) -> Reply {
     let prefix = flags.subject_prefix.as_deref().unwrap_or_default();
-    let limit = flags.limit.and_then(|limit| usize::try_from(limit).ok()).filter(|limit| *limit > 0);
     service.read(|state| {
-        let all = state.all(flags.scope(), prefix, flags.latest_only);
-        let page = all.iter().skip(flags.offset).take(limit.unwrap_or(usize::MAX));
-        Reply::json(&page.map(version_fields).collect::<Vec<_>>())
+        let page = flags.page(state.all(flags.scope(), prefix, flags.latest_only));
+        Reply::json(&page.iter().map(version_fields).collect::<Vec<_>>())
     })
 }
 
@@ -36,6 +34,11 @@ pub(super) async fn by_id(
     let id = parse_id(&id)?;
     service.read(|state| {
         let mut fields = schema_fields(state.schema(id)?);
+        let wanted = flags.subject.as_deref().unwrap_or_default();
+        if let Some((subject, version)) = state.uses(id, Scope::All)?.into_iter().find(|u| u.0 == wanted) {
+            fields.insert("subject".to_owned(), Value::from(subject));
+            fields.insert("version".to_owned(), Value::from(version));
+        }
         if flags.fetch_max_id {
             fields.insert("maxId".to_owned(), Value::from(state.last_id()));
         }
@@ -56,7 +59,7 @@ pub(super) async fn versions(
     let id = parse_id(&id)?;
     let uses = service.read(|state| uses(state, id, &flags))?;
     let uses = uses.iter().map(|(subject, version)| json!({ "subject": subject, "version": version }));
-    Ok(Reply::json(&uses.collect::<Vec<_>>()))
+    Ok(Reply::json(&flags.page(uses)))
 }
 
 pub(super) async fn subjects(
@@ -68,7 +71,7 @@ pub(super) async fn subjects(
     let uses = service.read(|state| uses(state, id, &flags))?;
     let mut subjects: Vec<String> = uses.into_iter().map(|(subject, _)| subject).collect();
     subjects.dedup();
-    Ok(Reply::json(&subjects))
+    Ok(Reply::json(&flags.page(subjects)))
 }
 
 fn uses(state: &crate::store::State, id: u32, flags: &Flags) -> Result<Vec<(String, u32)>, Error> {

@@ -7,11 +7,11 @@ use super::answer::version_fields;
 use super::body::{Json, Parameters, SchemaBody};
 use super::{Flags, Reply, Shared, blocking, run};
 use crate::error::Error;
-use crate::store::{Answer, Command, VersionId};
+use crate::store::{Answer, Command, Scope, VersionId};
 
 pub(super) async fn list(State(service): Shared, flags: Flags) -> Reply {
     let prefix = flags.subject_prefix.as_deref().unwrap_or_default();
-    service.read(|state| Reply::json(&state.subjects(flags.scope(), prefix)))
+    service.read(|state| Reply::json(&flags.page(state.subjects(flags.scope(), prefix))))
 }
 
 pub(super) async fn versions(
@@ -19,7 +19,10 @@ pub(super) async fn versions(
     Parameters(subject): Parameters<String>,
     flags: Flags,
 ) -> Result<Reply, Error> {
-    service.read(|state| state.version_numbers(&subject, flags.scope()).map(|numbers| Reply::json(&numbers)))
+    service.read(|state| {
+        let numbers = state.version_numbers(&subject, flags.scope())?;
+        Ok(Reply::json(&flags.page(numbers)))
+    })
 }
 
 pub(super) async fn version(
@@ -46,11 +49,13 @@ pub(super) async fn version_text(
 pub(super) async fn referenced_by(
     State(service): Shared,
     Parameters((subject, version)): Parameters<(String, String)>,
+    flags: Flags,
 ) -> Result<Reply, Error> {
     let version = VersionId::parse(&version)?;
+    let scope = if flags.deleted { Scope::All } else { Scope::Live };
     service.read(|state| {
-        let found = state.find(&subject, version, false)?;
-        Ok(Reply::json(&state.referenced_by(found.subject, found.version)))
+        let found = state.find(&subject, version, true)?;
+        Ok(Reply::json(&flags.page(state.referenced_by(found.subject, found.version, scope))))
     })
 }
 
@@ -59,11 +64,9 @@ pub(super) async fn register(
     Parameters(subject): Parameters<String>,
     Json(body): Json<SchemaBody>,
 ) -> Result<Reply, Error> {
-    if body.chooses_identity() {
-        return Err(Error::NotImportMode { subject });
-    }
+    let chosen = body.chosen();
     let schema = body.submitted()?;
-    let answer = run(service, Command::Register { subject, schema }).await?;
+    let answer = run(service, Command::Register { subject, schema, chosen }).await?;
     let Answer::Id(id) = answer else { unreachable!("a registration is answered with an id") };
     Ok(Reply::json(&json!({ "id": id })))
 }

@@ -1,6 +1,6 @@
 //! Compatibility levels and modes: one for all subjects, and one for each subject that has its own.
 
-use super::{Answer, Event, Mode, State};
+use super::{Answer, Event, Mode, Scope, State};
 use crate::compatibility::Level;
 use crate::error::Error;
 
@@ -9,6 +9,8 @@ type Decision = Result<(Answer, Option<Event>), Error>;
 impl State {
     /// Setting answers with the new level, removing with the level that was in force.
     pub(super) fn decide_level(&self, subject: Option<String>, level: Option<Level>) -> Decision {
+        check_setting(subject.as_deref())?;
+        self.check_open(subject.as_deref())?;
         if let Some(level) = level {
             return Ok((Answer::Level(level), Some(Event::LevelSet { subject, level: Some(level) })));
         }
@@ -19,7 +21,19 @@ impl State {
         Ok((Answer::Level(before), Some(Event::LevelSet { subject, level: None })))
     }
 
-    pub(super) fn decide_mode(&self, subject: Option<String>, mode: Option<Mode>) -> Decision {
+    pub(super) fn decide_mode(&self, subject: Option<String>, mode: Option<Mode>, force: bool) -> Decision {
+        check_setting(subject.as_deref())?;
+        if mode == Some(Mode::Import) && !force && self.mode_in(subject.as_deref()) != Mode::Import {
+            let taken = match &subject {
+                Some(name) => self.latest(name, false).is_ok(),
+                None => !self.subjects(Scope::Live, "").is_empty(),
+            };
+            if taken {
+                return Err(Error::NotPermitted {
+                    reason: "Cannot import since found existing subjects".into(),
+                });
+            }
+        }
         if let Some(mode) = mode {
             return Ok((Answer::Mode(mode), Some(Event::ModeSet { subject, mode: Some(mode) })));
         }
@@ -72,13 +86,28 @@ impl State {
     }
 
     pub(crate) fn mode_of(&self, subject: &str) -> Mode {
-        self.modes.get(subject).copied().unwrap_or(self.mode)
-    }
-
-    pub(super) fn check_writable(&self, subject: &str) -> Result<(), Error> {
-        match self.mode_of(subject) {
-            Mode::ReadWrite => Ok(()),
-            Mode::ReadOnly => Err(Error::ReadOnly { subject: format!("Subject {subject}") }),
+        match self.mode {
+            Mode::ReadOnlyOverride => Mode::ReadOnlyOverride,
+            global => self.modes.get(subject).copied().unwrap_or(global),
         }
     }
+
+    fn mode_in(&self, subject: Option<&str>) -> Mode {
+        subject.map_or(self.mode, |subject| self.mode_of(subject))
+    }
+
+    /// Refuses what would change a subject, or the settings of all, while it may only be read.
+    pub(super) fn check_open(&self, subject: Option<&str>) -> Result<(), Error> {
+        match self.mode_in(subject) {
+            Mode::ReadWrite | Mode::Import => Ok(()),
+            Mode::ReadOnly | Mode::ReadOnlyOverride => {
+                let whose = subject.map_or("The registry".to_owned(), |subject| format!("Subject {subject}"));
+                Err(Error::NotPermitted { reason: format!("{whose} is in read-only mode") })
+            }
+        }
+    }
+}
+
+fn check_setting(subject: Option<&str>) -> Result<(), Error> {
+    subject.map_or(Ok(()), super::register::check_subject)
 }

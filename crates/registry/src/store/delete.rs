@@ -1,6 +1,6 @@
 //! Deleting, softly first: a soft-deleted version is no longer listed, yet its id still decodes old records.
 
-use super::{Answer, Event, State, VersionId};
+use super::{Answer, Event, Scope, State, VersionId};
 use crate::error::Error;
 
 type Decision = Result<(Answer, Option<Event>), Error>;
@@ -8,17 +8,19 @@ type Decision = Result<(Answer, Option<Event>), Error>;
 impl State {
     pub(super) fn decide_delete_subject(&self, subject: String, permanent: bool) -> Decision {
         let known = self.subjects.get(&subject).ok_or_else(|| Error::subject_not_found(&subject))?;
-        self.check_writable(&subject)?;
         let gone = known.versions.values().all(|version| version.deleted);
-        match (permanent, gone) {
-            (false, true) => return Err(Error::SubjectSoftDeleted { subject }),
-            (true, false) => return Err(Error::SubjectNotSoftDeleted { subject }),
-            _ => {}
+        if gone && !permanent {
+            return Err(Error::SubjectSoftDeleted { subject });
         }
-        let of_interest = known.versions.iter().filter(|(_, version)| version.deleted == permanent);
+        self.check_open(Some(&subject))?;
+        let of_interest = known.versions.iter().filter(|(_, version)| permanent || !version.deleted);
         let versions: Vec<u32> = of_interest.map(|(number, _)| *number).collect();
         for version in &versions {
-            self.check_unreferenced(&subject, *version)?;
+            // What goes along does not hold it back.
+            self.check_unreferenced(&subject, *version, permanent, |referrer| referrer != subject)?;
+        }
+        if permanent && !gone {
+            return Err(Error::SubjectNotSoftDeleted { subject });
         }
         Ok((Answer::Versions(versions), Some(Event::SubjectDeleted { subject, permanent })))
     }
@@ -32,17 +34,18 @@ impl State {
         if !self.subjects.contains_key(&subject) {
             return Err(Error::subject_not_found(&subject));
         }
-        self.check_writable(&subject)?;
         let (number, version) = match version {
-            VersionId::Latest => self.latest(&subject)?,
+            VersionId::Latest => self.latest(&subject, true)?,
             VersionId::Number(number) => (number, self.version(&subject, number, true)?),
         };
-        match (permanent, version.deleted) {
-            (false, true) => return Err(Error::VersionSoftDeleted { subject, version: number }),
-            (true, false) => return Err(Error::VersionNotSoftDeleted { subject, version: number }),
-            _ => {}
+        if version.deleted && !permanent {
+            return Err(Error::VersionSoftDeleted { subject, version: number });
         }
-        self.check_unreferenced(&subject, number)?;
+        self.check_open(Some(&subject))?;
+        self.check_unreferenced(&subject, number, permanent, |_| true)?;
+        if permanent && !version.deleted {
+            return Err(Error::VersionNotSoftDeleted { subject, version: number });
+        }
         let event = Event::VersionDeleted { subject, version: number, permanent };
         Ok((Answer::Version(number), Some(event)))
     }
@@ -51,13 +54,13 @@ impl State {
         let Some(known) = self.subjects.get_mut(subject) else {
             return Err(format!("subject '{subject}' is deleted but unknown"));
         };
+        self.levels.remove(subject);
+        self.modes.remove(subject);
         if permanent {
             self.subjects.remove(subject);
             self.forget_unused();
         } else {
             known.versions.values_mut().for_each(|version| version.deleted = true);
-            self.levels.remove(subject);
-            self.modes.remove(subject);
         }
         Ok(())
     }
@@ -80,23 +83,39 @@ impl State {
         known.versions.remove(&number);
         if known.versions.is_empty() {
             self.subjects.remove(subject);
+            self.levels.remove(subject);
+            self.modes.remove(subject);
         }
         self.forget_unused();
         Ok(())
     }
 
     /// Schemas that no version has any more can't be asked for by id; their ids stay used.
-    fn forget_unused(&mut self) {
+    pub(super) fn forget_unused(&mut self) {
         let subjects = &self.subjects;
         let used = |id: &u32| subjects.values().any(|s| s.versions.values().any(|v| v.id == *id));
         self.schemas.retain(|id, _| used(id));
         self.ids.retain(|_, id| used(id));
+        // An imported schema may have several ids.
+        for (id, schema) in &self.schemas {
+            if !self.ids.contains_key(schema) {
+                self.ids.insert(schema.clone(), *id);
+            }
+        }
     }
 
-    fn check_unreferenced(&self, subject: &str, version: u32) -> Result<(), Error> {
-        if self.referenced_by(subject, version).is_empty() {
-            return Ok(());
+    /// For good, soft-deleted schemas that refer to it count too: they may be asked for by id.
+    fn check_unreferenced(
+        &self,
+        subject: &str,
+        version: u32,
+        permanent: bool,
+        counts: impl Fn(&str) -> bool,
+    ) -> Result<(), Error> {
+        let scope = if permanent { Scope::All } else { Scope::Live };
+        match self.referrers(subject, version, scope).any(|(referrer, _)| counts(referrer)) {
+            true => Err(Error::Referenced { subject: subject.to_owned(), version }),
+            false => Ok(()),
         }
-        Err(Error::Referenced { subject: subject.to_owned(), version })
     }
 }

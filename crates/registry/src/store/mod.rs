@@ -27,13 +27,18 @@ pub(crate) struct Reference {
     pub(crate) version: u32,
 }
 
-/// Whether schemas may be registered and deleted.
+/// Whether schemas may be registered and deleted, and who gives them their ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub(crate) enum Mode {
     #[default]
     ReadWrite,
     ReadOnly,
+    /// For all subjects, whatever mode they have of their own.
+    #[serde(rename = "READONLY_OVERRIDE")]
+    ReadOnlyOverride,
+    /// Clients bring ids and versions along; nothing is compared.
+    Import,
 }
 
 impl Mode {
@@ -41,6 +46,8 @@ impl Mode {
         match text.to_ascii_uppercase().as_str() {
             "READWRITE" => Ok(Mode::ReadWrite),
             "READONLY" => Ok(Mode::ReadOnly),
+            "READONLY_OVERRIDE" => Ok(Mode::ReadOnlyOverride),
+            "IMPORT" => Ok(Mode::Import),
             _ => Err(Error::InvalidMode { mode: text.to_owned() }),
         }
     }
@@ -49,11 +56,37 @@ impl Mode {
 /// A request to change something. A subject of `None` means the setting for all subjects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Command {
-    Register { subject: String, schema: Submitted },
-    DeleteSubject { subject: String, permanent: bool },
-    DeleteVersion { subject: String, version: VersionId, permanent: bool },
-    SetLevel { subject: Option<String>, level: Option<Level> },
-    SetMode { subject: Option<String>, mode: Option<Mode> },
+    Register {
+        subject: String,
+        schema: Submitted,
+        chosen: Chosen,
+    },
+    DeleteSubject {
+        subject: String,
+        permanent: bool,
+    },
+    DeleteVersion {
+        subject: String,
+        version: VersionId,
+        permanent: bool,
+    },
+    SetLevel {
+        subject: Option<String>,
+        level: Option<Level>,
+    },
+    /// `force`: to import beside what is there.
+    SetMode {
+        subject: Option<String>,
+        mode: Option<Mode>,
+        force: bool,
+    },
+}
+
+/// The id and the version that a client wants its schema to have, if it says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Chosen {
+    pub(crate) id: Option<u32>,
+    pub(crate) version: Option<u32>,
 }
 
 /// A schema as a client sends it.
@@ -87,13 +120,15 @@ impl VersionId {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum Event {
-    /// `text` and `references` are given when the id is new.
+    /// `schema` is given when the id is new; `replaces` are soft-deleted versions that go for good.
     Registered {
         subject: String,
         version: u32,
         id: u32,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         schema: Option<Schema>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        replaces: Vec<u32>,
     },
     SubjectDeleted {
         subject: String,
@@ -163,13 +198,13 @@ impl State {
     /// Why the command is refused.
     pub(crate) fn decide(&self, command: Command) -> Result<(Answer, Option<Event>), Error> {
         match command {
-            Command::Register { subject, schema } => self.decide_register(subject, schema),
+            Command::Register { subject, schema, chosen } => self.decide_register(subject, schema, chosen),
             Command::DeleteSubject { subject, permanent } => self.decide_delete_subject(subject, permanent),
             Command::DeleteVersion { subject, version, permanent } => {
                 self.decide_delete_version(subject, version, permanent)
             }
             Command::SetLevel { subject, level } => self.decide_level(subject, level),
-            Command::SetMode { subject, mode } => self.decide_mode(subject, mode),
+            Command::SetMode { subject, mode, force } => self.decide_mode(subject, mode, force),
         }
     }
 
@@ -179,8 +214,8 @@ impl State {
     /// The event does not fit this state, so it was not decided on it: the journal is damaged.
     pub(crate) fn evolve(&mut self, event: Event) -> Result<(), String> {
         match event {
-            Event::Registered { subject, version, id, schema } => {
-                self.evolve_registered(subject, version, id, schema)
+            Event::Registered { subject, version, id, schema, replaces } => {
+                self.evolve_registered(subject, version, (id, schema), &replaces)
             }
             Event::SubjectDeleted { subject, permanent } => self.evolve_subject_deleted(&subject, permanent),
             Event::VersionDeleted { subject, version, permanent } => {

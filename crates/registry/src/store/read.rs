@@ -1,5 +1,7 @@
 //! Looking things up.
 
+use std::collections::BTreeSet;
+
 use super::{Schema, State, Submitted, Version, VersionId};
 use crate::error::Error;
 
@@ -61,20 +63,26 @@ impl State {
     }
 
     pub(crate) fn version_numbers(&self, subject: &str, scope: Scope) -> Result<Vec<u32>, Error> {
-        let numbers: Vec<u32> =
-            self.versions(subject).filter(|(_, v)| scope.has(*v)).map(|(number, _)| number).collect();
-        if numbers.is_empty() { Err(Error::subject_not_found(subject)) } else { Ok(numbers) }
+        self.check_known(subject, scope != Scope::Live)?;
+        Ok(self.versions(subject).filter(|(_, v)| scope.has(*v)).map(|(number, _)| number).collect())
     }
 
-    pub(super) fn latest(&self, subject: &str) -> Result<(u32, Version), Error> {
+    fn check_known(&self, subject: &str, deleted: bool) -> Result<(), Error> {
+        match self.versions(subject).any(|(_, version)| deleted || !version.deleted) {
+            true => Ok(()),
+            false => Err(Error::subject_not_found(subject)),
+        }
+    }
+
+    /// The latest version that is not deleted. `deleted`: a subject of which all are is known nevertheless.
+    pub(super) fn latest(&self, subject: &str, deleted: bool) -> Result<(u32, Version), Error> {
+        self.check_known(subject, deleted)?;
         let live = self.versions(subject).rev().find(|(_, version)| !version.deleted);
-        live.ok_or_else(|| Error::subject_not_found(subject))
+        live.ok_or_else(|| Error::version_not_found(-1))
     }
 
     pub(super) fn version(&self, subject: &str, number: u32, deleted: bool) -> Result<Version, Error> {
-        if !self.versions(subject).any(|(_, version)| deleted || !version.deleted) {
-            return Err(Error::subject_not_found(subject));
-        }
+        self.check_known(subject, deleted)?;
         let found = self.subjects.get(subject).and_then(|s| s.versions.get(&number)).copied();
         found.filter(|version| deleted || !version.deleted).ok_or_else(|| Error::version_not_found(number))
     }
@@ -82,10 +90,7 @@ impl State {
     pub(crate) fn find(&self, subject: &str, version: VersionId, deleted: bool) -> Result<Found<'_>, Error> {
         let (number, version) = match version {
             VersionId::Number(number) => (number, self.version(subject, number, deleted)?),
-            VersionId::Latest if deleted => {
-                self.versions(subject).next_back().ok_or_else(|| Error::subject_not_found(subject))?
-            }
-            VersionId::Latest => self.latest(subject)?,
+            VersionId::Latest => self.latest(subject, deleted)?,
         };
         self.found(subject, number, version)
     }
@@ -104,15 +109,16 @@ impl State {
         schema: Submitted,
         deleted: bool,
     ) -> Result<Found<'_>, Error> {
-        if !self.versions(subject).any(|(_, version)| deleted || !version.deleted) {
-            return Err(Error::subject_not_found(subject));
-        }
+        self.check_known(subject, deleted)?;
         let (schema, _) = self.parse(schema)?;
-        let id = self.ids.get(&schema).ok_or(Error::SchemaNotFound)?;
-        let same = |version: &Version| version.id == *id && (deleted || !version.deleted);
-        let found = self.versions(subject).rev().find(|(_, version)| same(version));
-        let (number, version) = found.ok_or(Error::SchemaNotFound)?;
+        let (number, version) = self.same(subject, &schema, deleted).ok_or(Error::SchemaNotFound)?;
         self.found(subject, number, version)
+    }
+
+    /// The latest version of `subject` with this schema.
+    pub(super) fn same(&self, subject: &str, schema: &Schema, deleted: bool) -> Option<(u32, Version)> {
+        let has_it = |version: &Version| self.schemas.get(&version.id) == Some(schema);
+        self.versions(subject).rev().find(|(_, v)| (deleted || !v.deleted) && has_it(v))
     }
 
     /// Every version with this id.
@@ -135,13 +141,22 @@ impl State {
         all
     }
 
-    /// Ids of the schemas in use that refer to this version.
-    pub(crate) fn referenced_by(&self, subject: &str, version: u32) -> Vec<u32> {
-        let refers =
-            |schema: &Schema| schema.references.iter().any(|r| r.subject == subject && r.version == version);
-        let live =
-            |id: u32| self.subjects.values().any(|s| s.versions.values().any(|v| v.id == id && !v.deleted));
-        let ids = self.schemas.iter().filter(|(id, schema)| refers(schema) && live(**id));
-        ids.map(|(id, _)| *id).collect()
+    /// Ids of the schemas that refer to this version.
+    pub(crate) fn referenced_by(&self, subject: &str, version: u32, scope: Scope) -> BTreeSet<u32> {
+        self.referrers(subject, version, scope).map(|(_, id)| id).collect()
+    }
+
+    /// Subject and id of every version whose schema refers to this one.
+    pub(super) fn referrers<'s>(
+        &'s self,
+        subject: &str,
+        version: u32,
+        scope: Scope,
+    ) -> impl Iterator<Item = (&'s str, u32)> {
+        let refers = |s: &Schema| s.references.iter().any(|r| r.subject == subject && r.version == version);
+        let ids: BTreeSet<u32> = self.schemas.iter().filter(|(_, s)| refers(s)).map(|(id, _)| *id).collect();
+        let all = self.subjects.iter().flat_map(|(name, s)| s.versions.values().map(move |v| (name, v)));
+        let of_them = all.filter(move |(_, version)| ids.contains(&version.id) && scope.has(**version));
+        of_them.map(|(name, version)| (name.as_str(), version.id))
     }
 }

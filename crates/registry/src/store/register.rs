@@ -1,12 +1,16 @@
 //! Registering: the same schema is the same id everywhere, another one must fit its subject's earlier versions.
 
-use super::{Answer, Event, Found, Reference, Schema, State, Submitted, Version};
+use super::{Answer, Chosen, Event, Found, Mode, Reference, Schema, Scope, State, Submitted, Version};
 use crate::avro::{self, Parsed};
 use crate::compatibility::{self, Level};
 use crate::error::Error;
 
 /// More references than this, direct or not, are refused: each is parsed with the schema.
 const MAX_REFERENCES: usize = 256;
+/// What Confluent's registry calls the setting of all subjects, and the empty subject.
+const RESERVED: [&str; 2] = ["__GLOBAL", "__EMPTY"];
+/// Ids are written in front of records as signed numbers of four bytes.
+const MAX_ID: u32 = i32::MAX.unsigned_abs();
 /// Longer subjects are refused, as topic names above 249 characters are.
 const MAX_SUBJECT: usize = 512;
 
@@ -15,47 +19,102 @@ impl State {
         &self,
         subject: String,
         submitted: Submitted,
+        chosen: Chosen,
     ) -> Result<(Answer, Option<Event>), Error> {
         check_subject(&subject)?;
         let (schema, parsed) = self.parse(submitted)?;
-        let known = self.ids.get(&schema).copied();
-        if let Some(id) = known
-            && self.versions(&subject).any(|(_, v)| v.id == id && !v.deleted)
+        if let Some((number, same)) = self.same(&subject, &schema, false)
+            && chosen.id.is_none_or(|id| id == same.id)
+            && chosen.version.is_none_or(|version| version == number)
         {
-            return Ok((Answer::Id(id), None));
+            return Ok((Answer::Id(same.id), None));
         }
-        self.check_writable(&subject)?;
-        self.check_compatible(&subject, &parsed)?;
-        let version = self.versions(&subject).map(|(number, _)| number).max().unwrap_or(0) + 1;
-        let (id, schema) = match known {
-            Some(id) => (id, None),
-            None => (self.last_id + 1, Some(schema)),
+        let importing = self.check_registering(&subject, chosen.id)?;
+        if !importing {
+            self.check_compatible(&subject, &parsed)?;
+        }
+        let version = self.number(&subject, chosen.version, importing)?;
+        let id = match chosen.id.or_else(|| self.ids.get(&schema).copied()) {
+            Some(id) => id,
+            None if self.last_id < MAX_ID => self.last_id + 1,
+            None => return Err(Error::NotPermitted { reason: "No id is left".to_owned() }),
         };
-        Ok((Answer::Id(id), Some(Event::Registered { subject, version, id, schema })))
+        let schema = match self.schemas.get(&id) {
+            None => Some(schema),
+            Some(known) if *known == schema => None,
+            Some(_) => {
+                let reason = format!("Overwrite new schema with id {id} is not permitted.");
+                return Err(Error::NotPermitted { reason });
+            }
+        };
+        let replaces = self.replaced(&subject, version, id);
+        Ok((Answer::Id(id), Some(Event::Registered { subject, version, id, schema, replaces })))
+    }
+
+    /// True if ids and versions are brought along.
+    fn check_registering(&self, subject: &str, id: Option<u32>) -> Result<bool, Error> {
+        self.check_open(Some(subject))?;
+        let reason = match (self.mode_of(subject), id) {
+            (Mode::Import, Some(_)) => return Ok(true),
+            (Mode::Import, None) => format!("Subject {subject} is not in read-write mode"),
+            (_, None) => return Ok(false),
+            (_, Some(_)) => format!("Subject {subject} is not in import mode"),
+        };
+        Err(Error::NotPermitted { reason })
+    }
+
+    fn number(&self, subject: &str, chosen: Option<u32>, importing: bool) -> Result<u32, Error> {
+        let next = self.versions(subject).map(|(number, _)| number).max().unwrap_or(0).saturating_add(1);
+        let Some(chosen) = chosen else { return Ok(next) };
+        if !importing && chosen != next {
+            return Err(Error::invalid_schema("Version is not one more than previous version"));
+        }
+        match self.version(subject, chosen, false) {
+            Ok(_) => Err(Error::NotPermitted {
+                reason: format!("Subject {subject} has another schema as version {chosen}"),
+            }),
+            Err(_) => Ok(chosen),
+        }
+    }
+
+    /// Soft-deleted versions that a new one takes the place of: those with its schema that nobody refers to, and its own number.
+    fn replaced(&self, subject: &str, version: u32, id: u32) -> Vec<u32> {
+        let gone = |number: u32, old: Version| {
+            number == version
+                || (old.id == id && self.referrers(subject, number, Scope::All).next().is_none())
+        };
+        let deleted = self.versions(subject).filter(|(_, old)| old.deleted);
+        deleted.filter(|(number, old)| gone(*number, *old)).map(|(number, _)| number).collect()
     }
 
     pub(super) fn evolve_registered(
         &mut self,
         subject: String,
         version: u32,
-        id: u32,
-        schema: Option<Schema>,
+        (id, schema): (u32, Option<Schema>),
+        replaces: &[u32],
     ) -> Result<(), String> {
         if let Some(schema) = schema {
-            if id <= self.last_id {
+            if self.schemas.contains_key(&id) {
                 return Err(format!("id {id} is given twice"));
             }
-            self.last_id = id;
-            self.ids.insert(schema.clone(), id);
+            self.last_id = self.last_id.max(id);
+            self.ids.entry(schema.clone()).or_insert(id);
             self.schemas.insert(id, schema);
         } else if !self.schemas.contains_key(&id) {
             return Err(format!("id {id} has no schema"));
         }
         let versions = &mut self.subjects.entry(subject).or_default().versions;
-        match versions.insert(version, Version { id, deleted: false }) {
-            None => Ok(()),
-            Some(_) => Err(format!("version {version} is given twice")),
+        if replaces.iter().any(|number| versions.remove(number).is_none_or(|old| !old.deleted)) {
+            return Err(format!("version {version} replaces what is not there"));
         }
+        if versions.insert(version, Version { id, deleted: false }).is_some() {
+            return Err(format!("version {version} is given twice"));
+        }
+        if !replaces.is_empty() {
+            self.forget_unused();
+        }
+        Ok(())
     }
 
     /// The identity of a submitted schema and its parsed form, references resolved.
@@ -79,7 +138,7 @@ impl State {
     fn resolve(&self, references: Vec<Reference>) -> Result<Vec<Reference>, Error> {
         let resolve = |reference: Reference| {
             let version = match reference.version {
-                0 => self.latest(&reference.subject).map(|(number, _)| number),
+                0 => self.latest(&reference.subject, false).map(|(number, _)| number),
                 number => self.version(&reference.subject, number, false).map(|_| number),
             };
             match version {
@@ -120,7 +179,8 @@ impl State {
         Err(Error::Incompatible { subject: subject.to_owned(), details: messages.join(", ") })
     }
 
-    /// Why `new` may not follow the versions of `subject` that `level` looks at; empty if it may.
+    /// Why `new` may not follow the versions of `subject` that `level` looks at, or the latest of those that are in the
+    /// way; empty if it may.
     pub(crate) fn incompatibilities(
         &self,
         subject: &str,
@@ -133,12 +193,13 @@ impl State {
         let mut earlier: Vec<_> = self.versions(subject).filter(|(_, v)| !v.deleted).collect();
         earlier.reverse();
         let count = if level.is_transitive() { earlier.len() } else { 1 };
-        let mut messages = Vec::new();
         for (number, version) in earlier.into_iter().take(count) {
-            let found = self.found(subject, number, version)?;
-            messages.extend(self.incompatibilities_with(found, new, level)?);
+            let messages = self.incompatibilities_with(self.found(subject, number, version)?, new, level)?;
+            if !messages.is_empty() {
+                return Ok(messages);
+            }
         }
-        Ok(messages)
+        Ok(Vec::new())
     }
 
     pub(crate) fn incompatibilities_with(
@@ -159,7 +220,7 @@ impl State {
     }
 }
 
-fn check_subject(subject: &str) -> Result<(), Error> {
+pub(super) fn check_subject(subject: &str) -> Result<(), Error> {
     let refuse = |reason| Err(Error::InvalidSubject { subject: subject.to_owned(), reason });
     if subject.trim().is_empty() {
         return refuse("it is empty");
@@ -169,6 +230,12 @@ fn check_subject(subject: &str) -> Result<(), Error> {
     }
     if subject.chars().any(char::is_control) {
         return refuse("it has control characters");
+    }
+    if RESERVED.contains(&subject) {
+        return refuse("it is reserved");
+    }
+    if subject.starts_with(":.") {
+        return refuse("the embedded registry has no contexts");
     }
     Ok(())
 }

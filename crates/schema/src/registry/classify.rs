@@ -44,7 +44,8 @@ fn answered(status: u16, code: u32, message: String, url: &str, about: About<'_>
         (401 | 403, ..) => RegistryError::Unauthorized { url, status },
         (408 | 429 | 500.., ..) => RegistryError::Unavailable { url, status, code, message },
         (404, 40401..=40403, About::Id(id)) => RegistryError::UnknownId { url, id },
-        (409, 409, About::Subject(subject)) => {
+        // Newer registries of Confluent say 40901.
+        (409, 409 | 40901, About::Subject(subject)) => {
             RegistryError::Incompatible { subject: subject.to_owned(), message }
         }
         (_, 40401..=40404, About::Subject(subject)) => {
@@ -97,6 +98,7 @@ mod tests {
             (404, 40403, About::Id(7), false, "no schema with id 7"),
             (404, 40401, subject, false, "subject s: text"),
             (409, 409, subject, false, "subject s: text"),
+            (409, 40901, subject, false, "subject s: text"),
             (409, 40405, subject, false, "refused with status 409"),
             (422, 42201, subject, false, "error code 42201"),
         ] {
