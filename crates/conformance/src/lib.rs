@@ -60,7 +60,7 @@ macro_rules! checks {
         pub const CHECKS: &[Check] = &[$($(
             Check {
                 name: concat!(stringify!($area), "::", stringify!($name)),
-                run: $area::$name,
+                run: |context| raw::once_settled(context, $area::$name),
                 apache_kafka: checks!(@why $($why)?),
             },
         )+)+];

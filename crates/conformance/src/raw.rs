@@ -2,10 +2,14 @@
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use bytes::{BufMut, Bytes, BytesMut};
-use kafka_protocol::messages::{ApiKey, GroupId, RequestHeader, ResponseHeader, TopicName};
+use kafka_protocol::messages::{
+    ApiKey, FindCoordinatorRequest, FindCoordinatorResponse, GroupId, RequestHeader, ResponseHeader,
+    TopicName,
+};
 use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
 
 use crate::Context;
@@ -28,7 +32,7 @@ impl Context {
 
 impl Raw {
     /// Sends a request and gets its answer, of which nothing may be left over.
-    pub(crate) fn ask<Q: Encodable, A: Decodable>(
+    pub(crate) fn ask<Q: Encodable, A: Decodable + std::fmt::Debug>(
         &mut self,
         key: ApiKey,
         version: i16,
@@ -46,17 +50,23 @@ impl Raw {
     }
 
     /// The next answer, which must be that of the request sent last but `waiting`.
-    pub(crate) fn get<A: Decodable>(&mut self, key: ApiKey, version: i16) -> Result<A> {
+    pub(crate) fn get<A: Decodable + std::fmt::Debug>(&mut self, key: ApiKey, version: i16) -> Result<A> {
         self.get_after(key, version, 0)
     }
 
-    pub(crate) fn get_after<A: Decodable>(&mut self, key: ApiKey, version: i16, waiting: i32) -> Result<A> {
+    pub(crate) fn get_after<A: Decodable + std::fmt::Debug>(
+        &mut self,
+        key: ApiKey,
+        version: i16,
+        waiting: i32,
+    ) -> Result<A> {
         let mut answer = self.frame().with_context(|| format!("no answer to {key:?} v{version}"))?;
         let header = ResponseHeader::decode(&mut answer, key.response_header_version(version))?;
         let expected = self.correlation - waiting;
         ensure!(header.correlation_id == expected, "answer {}, not {expected}", header.correlation_id);
         let decoded = A::decode(&mut answer, version)?;
         ensure!(answer.is_empty(), "{} bytes behind the answer", answer.len());
+        ensure_settled(&decoded)?;
         Ok(decoded)
     }
 
@@ -95,6 +105,59 @@ impl Raw {
         ensure!(rest.is_empty(), "an answer of {} bytes", rest.len());
         Ok(())
     }
+}
+
+/// The broker is not ready to answer: a coordinator or leader is still on its way, as librdkafka would wait for it to come.
+#[derive(Debug)]
+struct Unsettled(String);
+
+impl std::fmt::Display for Unsettled {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "not settled: {}", self.0)
+    }
+}
+
+impl std::error::Error for Unsettled {}
+
+/// No check asks for one of these codes, wherever they stand in an answer.
+fn ensure_settled(answer: &impl std::fmt::Debug) -> Result<()> {
+    use kafka_protocol::error::ResponseError as E;
+    let passing = [
+        E::LeaderNotAvailable,
+        E::NotLeaderOrFollower,
+        E::CoordinatorLoadInProgress,
+        E::CoordinatorNotAvailable,
+        E::NotCoordinator,
+    ];
+    let answer = format!("{answer:?}");
+    if passing.iter().any(|e| answer.contains(&format!("error_code: {},", e.code()))) {
+        return Err(Unsettled(answer).into());
+    }
+    Ok(())
+}
+
+/// Runs a check, again from its beginning for as long as a broker that has just started is not ready for it.
+pub(crate) fn once_settled(context: &Context, check: fn(&Context) -> Result<()>) -> Result<()> {
+    let deadline = Instant::now() + SOON;
+    loop {
+        match check(context) {
+            Err(error) if error.is::<Unsettled>() && Instant::now() < deadline => {
+                find_coordinators(context).unwrap_or_default(); // the next look will tell
+                std::thread::sleep(Duration::from_millis(200));
+            }
+            done => return done,
+        }
+    }
+}
+
+/// Asking for coordinators makes a broker create what they need.
+fn find_coordinators(context: &Context) -> Result<()> {
+    for kind in [0, 1] {
+        let request =
+            FindCoordinatorRequest::default().with_key_type(kind).with_coordinator_keys(vec![text("any")]);
+        let _: FindCoordinatorResponse = context.raw()?.ask(ApiKey::FindCoordinator, 4, &request)?;
+    }
+    Ok(())
 }
 
 pub(crate) fn text(value: &str) -> StrBytes {
