@@ -1,7 +1,5 @@
 //! Offsets, epochs and fetches, request by request.
 
-use std::time::{Duration, Instant};
-
 use anyhow::{Context as _, Result, ensure};
 use kafka_protocol::error::ResponseError as E;
 use kafka_protocol::messages::*;
@@ -199,13 +197,12 @@ pub(crate) fn a_fetch_says_where_the_log_stands(context: &Context) -> Result<()>
 pub(crate) fn an_error_does_not_wait(context: &Context) -> Result<()> {
     let topic = context.topic(1)?;
     let mut raw = context.raw()?;
-    let started = Instant::now();
-    let patient = || Asked { wait_ms: 20_000, ..Asked::default() };
+    // Longer than this client waits for an answer.
+    let patient = || Asked { wait_ms: 300_000, ..Asked::default() };
     let unknown = fetch(&mut raw, &unique("topic"), patient())?;
     ensure!(unknown.error_code == E::UnknownTopicOrPartition.code(), "{unknown:?}");
     let beyond = fetch(&mut raw, &topic, Asked { offset: 9, ..patient() })?;
     ensure!(beyond.error_code == E::OffsetOutOfRange.code(), "{beyond:?}");
-    ensure!(started.elapsed() < Duration::from_secs(15), "it waited");
     Ok(())
 }
 

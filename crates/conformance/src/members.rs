@@ -155,15 +155,15 @@ pub(crate) fn a_killed_member_is_replaced_after_its_session(context: &Context) -
     let mut raw = context.raw()?;
     let protocols = vec![("range", subscription(&[&topic]))];
     let mut ask = Ask { session_ms: 6_000, protocols, ..Ask::to(&group) };
+    let started = Instant::now();
     ask.begin(&mut raw)?;
     settle(&[&survivor], &[2])?; // it leads, and gives the other half to the newcomer
     let joined = ask.get(&mut raw)?;
     ensure!(joined.error_code == 0, "{joined:?}");
     drop(raw); // no word of farewell, as after kill -9
-    let started = Instant::now();
     settle(&[&survivor], &[4])?;
     let took = started.elapsed();
-    ensure!(took > Duration::from_secs(3), "replaced after {took:?}, before its session had ended");
+    ensure!(took > Duration::from_millis(5_500), "replaced after {took:?}, before its session had ended");
     Ok(())
 }
 
@@ -335,7 +335,8 @@ pub(crate) fn who_does_not_join_again_is_out_after_the_rebalance_time_out(contex
 pub(crate) fn a_leader_that_never_assigns_is_replaced(context: &Context) -> Result<()> {
     let group = unique("group");
     let (mut one, mut two) = (context.raw()?, context.raw()?);
-    let mut asks = [1_500, 1_500].map(|rebalance_ms| Ask { rebalance_ms, ..Ask::to(&group) });
+    // Time enough for both to come, on any machine.
+    let mut asks = [5_000, 5_000].map(|rebalance_ms| Ask { rebalance_ms, ..Ask::to(&group) });
     alone(&mut one, &mut asks[0])?;
     asks[1].begin(&mut two)?;
     let first = asks[0].join(&mut one)?;
