@@ -26,6 +26,8 @@ pub struct Stats {
     pub bytes_appended: u64,
     /// Open connections.
     pub connections: usize,
+    /// Bytes of requests and answers that connections hold.
+    pub buffered_bytes: usize,
 }
 
 /// A running broker with threads of its own; usable from blocking and from async code.
@@ -93,7 +95,8 @@ impl Broker {
     pub fn stats(&self) -> Stats {
         let (device_flushes, bytes_appended) = self.shared.counts();
         let connections = self.shared.connections.load(Ordering::Relaxed);
-        Stats { device_flushes, bytes_appended, connections }
+        let buffered_bytes = self.shared.room.held();
+        Stats { device_flushes, bytes_appended, connections, buffered_bytes }
     }
 
     /// Stops serving, flushes and takes a checkpoint.

@@ -29,12 +29,20 @@ pub struct Config {
     pub max_frame_bytes: usize,
     /// Most connections at a time; further ones are closed at once.
     pub max_connections: usize,
+    /// Memory for frames and answers beyond 1.25 MiB per connection, over all connections together, in bytes.
+    pub max_buffered_bytes: usize,
+    /// How long a client may take to send a frame that it began, or to read an answer, in milliseconds; then its connection is
+    /// closed.
+    pub slow_client_ms: u64,
     /// Shortest session time-out a group member may ask for, in milliseconds.
     pub min_session_timeout_ms: i32,
     /// Longest session time-out a group member may ask for, in milliseconds.
     pub max_session_timeout_ms: i32,
     /// How long the first join of an empty group waits for others, in milliseconds.
     pub initial_rebalance_delay_ms: i64,
+    /// How long a group's offsets are kept after its last member left, or without members since their commit, in
+    /// milliseconds.
+    pub offsets_retention_ms: i64,
     /// Longest transaction time-out a producer may ask for, in milliseconds.
     pub max_transaction_timeout_ms: i32,
     /// Length of journal after which a checkpoint is taken and the journal cut, in bytes.
@@ -60,9 +68,12 @@ impl Config {
             default_partitions: 1,
             max_frame_bytes: 100 * 1024 * 1024,
             max_connections: 2_000,
+            max_buffered_bytes: 256 * 1024 * 1024,
+            slow_client_ms: 60_000,
             min_session_timeout_ms: 6_000,
             max_session_timeout_ms: 1_800_000,
             initial_rebalance_delay_ms: 0,
+            offsets_retention_ms: 7 * 24 * 3_600_000,
             max_transaction_timeout_ms: 900_000,
             checkpoint_bytes: 64 * 1024 * 1024,
             max_segment_bytes: 64 * 1024 * 1024,

@@ -40,8 +40,11 @@
 //!   and nothing is skipped. Journal frames, checkpoints, indexes and batches carry CRC-32C; what is read from segments is verified.
 //! - When writing fails, no request is answered any more.
 //! - Whatever is decoded, from clients or from the disk, is fuzzed: it is read or refused, without a panic and within bounds of memory.
-//! - A connection's garbage closes that connection. Frames are capped, and a length inside a request takes no memory that the
-//!   frame has not paid for.
+//! - A connection's garbage closes that connection, and is named in the log if it looks like TLS or HTTP. Frames are capped, and a
+//!   length inside a request takes no memory that the frame has not paid for.
+//! - Connections are capped; further ones are closed at once. What is large shares one budget over all connections
+//!   ([`Config::max_buffered_bytes`]): frames wait for room, fetches bring less. A client that does not finish a request, or does
+//!   not read its answers, is closed ([`Config::slow_client_ms`]); till then it holds up nobody else.
 //!
 //! # Requests and versions
 //! | request | versions | request | versions |
@@ -52,16 +55,19 @@
 //! | Metadata | 0-12 | EndTxn | 0-3 |
 //! | OffsetCommit | 2-8 | TxnOffsetCommit | 0-3 |
 //! | OffsetFetch | 1-8 | CreateTopics | 2-7 |
-//! | OffsetDelete | 0 | DeleteTopics | 1-5 |
+//! | OffsetDelete | 0 | DeleteTopics | 1-6 |
 //! | FindCoordinator | 0-4 | CreatePartitions | 0-3 |
 //! | JoinGroup | 0-8 | DeleteRecords | 0-2 |
 //! | SyncGroup | 0-5 | DescribeConfigs | 1-4 |
 //! | Heartbeat | 0-4 | AlterConfigs | 0-2 |
 //! | LeaveGroup | 0-5 | IncrementalAlterConfigs | 0-1 |
-//! | DescribeGroups | 0-5 | OffsetForLeaderEpoch | 2-4 |
-//! | ListGroups | 0-4 | ApiVersions | 0-4 |
+//! | DescribeGroups | 0-6 | OffsetForLeaderEpoch | 2-4 |
+//! | ListGroups | 0-5 | ApiVersions | 0-4 |
 //! | DeleteGroups | 0-2 | DescribeCluster | 0-1 |
+//! | DescribeTransactions | 0 | ListTransactions | 0-1 |
+//! | DescribeProducers | 0 | | |
 //!
+//! Any other version closes the connection, but for ApiVersions, where a newer client gets an answer that it can read.
 //! As in Apache Kafka 4, Produce is listed from version 0, since old librdkafka compresses only then, and refused below 3.
 //!
 //! # Known differences from Apache Kafka
@@ -73,9 +79,9 @@
 //!   not at the next look.
 //! - InitProducerId aborts the open transaction of the owner before and answers at once, without a round of retries.
 //! - No KIP-848 and share groups, no fetch sessions, no topic IDs in Fetch and Produce, no ACLs, quotas, SASL or TLS.
-//!   Transactional IDs never expire, nor do offsets of empty groups.
+//!   Transactional IDs never expire.
 //! - Apache Kafka 4.3 names a deleted record as the newest one by time until its segment is gone; this broker does not.
-//! - OffsetDelete is refused for every topic while the group has members.
+//! - Offsets whose time is over go within a second, not within ten minutes; so do groups of which nothing is left.
 //! - Internal topics (`__consumer_offsets`, `__transaction_state`) do not exist.
 
 mod api;

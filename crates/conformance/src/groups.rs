@@ -66,6 +66,65 @@ pub(crate) fn cooperative_members_share_the_partitions(context: &Context) -> Res
     settle(&[&a, &b], &[2, 2])
 }
 
+pub(crate) fn round_robin_deals_the_partitions_out(context: &Context) -> Result<()> {
+    let (left, right, group) = (context.topic(3)?, context.topic(3)?, unique("group"));
+    let settings = [("partition.assignment.strategy", "roundrobin")];
+    let a = member(context, &group, &[&left, &right], &settings)?;
+    let b = member(context, &group, &[&left, &right], &settings)?;
+    settle(&[&a, &b], &[3, 3])?;
+    let mut shares = [partitions(&a, &left)?.len(), partitions(&b, &left)?.len()];
+    shares.sort_unstable();
+    ensure!(shares == [1, 2], "each member has some of each topic: {shares:?}");
+    Ok(())
+}
+
+pub(crate) fn cooperative_members_keep_what_they_can(context: &Context) -> Result<()> {
+    let (topic, group) = (context.topic(6)?, unique("group"));
+    let cooperative = [("partition.assignment.strategy", "cooperative-sticky")];
+    let a = member(context, &group, &[&topic], &cooperative)?;
+    settle(&[&a], &[6])?;
+    let b = member(context, &group, &[&topic], &cooperative)?;
+    settle(&[&a, &b], &[3, 3])?;
+    let before = [partitions(&a, &topic)?, partitions(&b, &topic)?];
+    let c = member(context, &group, &[&topic], &cooperative)?;
+    settle(&[&a, &b, &c], &[2, 2, 2])?;
+    for (member, before) in [&a, &b].into_iter().zip(&before) {
+        let now = partitions(member, &topic)?;
+        ensure!(now.iter().all(|p| before.contains(p)), "it had {before:?} and has {now:?}");
+    }
+    drop(c);
+    settle(&[&a, &b], &[3, 3])
+}
+
+/// A member that looks for news of topics all the time.
+const CURIOUS: (&str, &str) = ("topic.metadata.refresh.interval.ms", "200");
+
+pub(crate) fn new_partitions_are_shared_too(context: &Context) -> Result<()> {
+    let (topic, group) = (context.topic(2)?, unique("group"));
+    let a = member(context, &group, &[&topic], &[CURIOUS])?;
+    let b = member(context, &group, &[&topic], &[CURIOUS])?;
+    settle(&[&a, &b], &[1, 1])?;
+    let grow = rdkafka::admin::NewPartitions::new(&topic, 6);
+    let grown = block_on(context.admin()?.create_partitions(&[grow], &options()))?;
+    ensure!(grown.iter().all(Result::is_ok), "{grown:?}");
+    settle(&[&a, &b], &[3, 3])
+}
+
+pub(crate) fn a_pattern_finds_topics_that_come_later(context: &Context) -> Result<()> {
+    let (prefix, group) = (unique("pattern"), unique("group"));
+    let pattern = format!("^{prefix}.*");
+    let a = member(context, &group, &[&pattern], &[CURIOUS])?;
+    settle(&[&a], &[0])?;
+    for (name, count) in [("one", 2), ("two", 5)] {
+        let name = format!("{prefix}-{name}");
+        let new = rdkafka::admin::NewTopic::new(&name, count, rdkafka::admin::TopicReplication::Fixed(1));
+        let made = block_on(context.admin()?.create_topics(&[new], &options()))?;
+        ensure!(made.iter().all(Result::is_ok), "{made:?}");
+        settle(&[&a], &[if count == 2 { 2 } else { 7 }])?;
+    }
+    Ok(())
+}
+
 pub(crate) fn a_member_that_leaves_hands_over(context: &Context) -> Result<()> {
     let (topic, group) = (context.topic(4)?, unique("group"));
     let a = member(context, &group, &[&topic], &[])?;

@@ -1,4 +1,5 @@
-//! What every Kafka-protocol broker under Quadrille must do, checked over the wire with a real client (librdkafka).
+//! What every Kafka-protocol broker under Quadrille must do, checked over the wire with a real client (librdkafka), and with
+//! requests by hand where it does not offer them or would never send them. [`CHECKS`] lists them all.
 //!
 //! The same checks run against the embedded broker and against Apache Kafka, so the embedded one never judges itself. A check
 //! makes topics, groups and transactional IDs of its own, waits for conditions with deadlines, and fails when the broker
@@ -9,15 +10,24 @@
 //! At present there is none: every check passes on both.
 //!
 //! The broker under test needs: no topic creation on the side, a smallest session time-out of 6 s, an initial rebalance delay
-//! of 0, and expired transactions, retention and compaction looked for at least once a second.
+//! of 0, requests of 100 MiB at most, and expired transactions and offsets, retention and compaction looked for at least once a
+//! second. What needs a broker that is killed and started again is no check of this crate: see `round_trip` in `tests/it`.
 
+mod admin;
+mod batches;
 mod client;
 mod compaction;
 mod fencing;
 mod fetch;
+mod forget;
 mod groups;
+mod inspect;
+mod lookups;
+mod members;
 mod offsets;
 mod produce;
+mod protocol;
+mod raw;
 mod retention;
 mod statics;
 mod topics;
@@ -44,11 +54,13 @@ pub struct Check {
 
 macro_rules! checks {
     ($($area:ident: $($name:ident $(differs $why:literal)?),+ $(,)?;)+) => {
-        /// Every check, by area.
+        /// Every check, by area:
+        ///
+        $($(#[doc = concat!("- `", stringify!($area), "::", stringify!($name), "`")])+)+
         pub const CHECKS: &[Check] = &[$($(
             Check {
                 name: concat!(stringify!($area), "::", stringify!($name)),
-                run: $area::$name,
+                run: |context| raw::once_settled(context, $area::$name),
                 apache_kafka: checks!(@why $($why)?),
             },
         )+)+];
@@ -111,7 +123,33 @@ checks! {
         a_group_is_listed_and_described,
         a_group_with_members_cannot_be_deleted,
         a_deleted_group_has_no_offsets,
-        groups_do_not_disturb_each_other;
+        groups_do_not_disturb_each_other,
+        round_robin_deals_the_partitions_out,
+        cooperative_members_keep_what_they_can,
+        new_partitions_are_shared_too,
+        a_pattern_finds_topics_that_come_later;
+    members:
+        a_killed_member_is_replaced_after_its_session,
+        impossible_joins_are_refused,
+        a_new_member_comes_back_with_its_id_since_version_4,
+        members_have_to_share_a_protocol,
+        the_protocol_that_all_support_is_chosen,
+        heartbeats_tell_a_member_where_it_stands,
+        syncs_are_held_against_the_generation,
+        a_repeated_join_of_a_follower_disturbs_nobody,
+        who_does_not_join_again_is_out_after_the_rebalance_time_out,
+        a_leader_that_never_assigns_is_replaced,
+        several_members_leave_at_once,
+        a_replaced_instance_is_told_so,
+        groups_are_listed_by_state,
+        an_unknown_group_is_described_as_dead;
+    forget:
+        an_offset_is_kept_as_long_as_its_commit_says,
+        an_empty_group_goes_with_its_last_offset,
+        offsets_are_deleted_topic_by_topic,
+        offsets_of_topics_that_are_read_stay,
+        impossible_commits_are_refused,
+        all_offsets_of_several_groups_are_fetched_at_once;
     statics:
         a_restarted_static_member_keeps_its_partitions,
         a_second_member_with_the_same_instance_fences_the_first,
@@ -148,4 +186,50 @@ checks! {
         a_member_may_commit_what_another_owns,
         one_stale_group_spoils_the_whole_transaction,
         a_rebalance_between_offsets_and_commit_does_not_stop_the_commit;
+    inspect:
+        a_transaction_is_described,
+        transactions_are_listed_by_state_and_producer,
+        producers_of_a_partition_are_described,
+        the_end_of_a_transaction_is_for_its_owner,
+        an_unknown_partition_spoils_what_is_added_with_it,
+        records_of_a_transaction_need_its_partitions,
+        impossible_time_outs_are_refused;
+    batches:
+        damaged_and_forged_batches_are_refused,
+        impossible_acknowledgements_are_refused,
+        a_repeated_batch_has_its_old_offset_and_a_gap_is_refused;
+    lookups:
+        special_times_name_ends_and_the_newest_record,
+        times_that_the_version_does_not_know_are_refused,
+        the_end_is_another_for_committed_readers,
+        who_knows_a_later_leader_is_told_to_wait,
+        the_running_epoch_ends_at_the_end,
+        a_fetch_says_where_the_log_stands,
+        an_error_does_not_wait,
+        a_batch_larger_than_the_fetch_comes_whole,
+        an_unknown_fetch_session_is_refused;
+    admin:
+        the_cluster_is_described_as_in_metadata,
+        coordinators_are_found_together,
+        metadata_tells_all_from_none,
+        a_topic_is_known_by_its_id,
+        names_that_cannot_be_are_no_topics,
+        a_created_topic_is_told_what_it_got,
+        a_topic_named_twice_is_not_created,
+        asking_whether_it_could_be_changes_nothing,
+        settings_change_one_by_one,
+        impossible_changes_of_settings_are_refused,
+        settings_are_described_by_name,
+        records_are_deleted_up_to_the_end;
+    protocol:
+        a_newer_client_learns_what_it_may_ask,
+        a_client_has_to_have_a_proper_name,
+        every_version_that_is_listed_is_taken,
+        what_clients_need_is_listed,
+        a_version_that_is_not_listed_closes_the_connection,
+        an_unknown_request_closes_the_connection,
+        a_request_cut_short_closes_the_connection,
+        frames_that_cannot_be_close_the_connection,
+        tags_that_nobody_knows_are_skipped,
+        requests_of_a_connection_are_answered_in_order;
 }

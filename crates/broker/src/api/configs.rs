@@ -1,6 +1,6 @@
 //! DescribeConfigs, AlterConfigs and IncrementalAlterConfigs; of topics, and read-only of the broker.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::alter_configs_response::AlterConfigsResourceResponse;
@@ -174,8 +174,12 @@ fn changed(
         }
     }
     let mut configs = core.tables.topic(name).ok_or_else(|| unknown(name))?.configs.clone();
+    let mut seen = BTreeSet::new();
     for change in changes {
         let key = change.name.to_string();
+        if !seen.insert(key.clone()) {
+            return Err((ResponseError::InvalidRequest, format!("{key} is changed twice")));
+        }
         let value = change.value.map(|v| v.to_string());
         let setting = settings::find(&key);
         let list = setting.is_some_and(settings::Setting::is_list);
@@ -197,7 +201,11 @@ fn changed(
                 parts.retain(|p| !value.split(',').any(|v| v == *p));
                 configs.insert(key, parts.join(","));
             }
-            _ => return Err((ResponseError::InvalidConfig, format!("this change of {key} is not possible"))),
+            (2 | 3, Some(_)) => {
+                return Err((ResponseError::InvalidConfig, format!("the value of {key} is no list")));
+            }
+            (0 | 2 | 3, None) => return Err((ResponseError::InvalidRequest, format!("no value for {key}"))),
+            _ => return Err((ResponseError::InvalidRequest, format!("this change of {key} is not known"))),
         }
     }
     Ok(configs)

@@ -12,7 +12,11 @@ use tokio::time::{Instant, timeout_at};
 
 use super::Context;
 use crate::log::read::ReadPlan;
+use crate::server::room::Held;
 use crate::state::Core;
+
+/// The largest answer, whatever is asked for, as `fetch.max.bytes` of Apache Kafka has it.
+const MOST_BYTES: usize = 55 * 1024 * 1024;
 
 /// What one partition has for the reader.
 struct Found {
@@ -31,10 +35,13 @@ struct Readable {
 }
 
 /// Answers a fetch. Only what lies below the high watermark is served, so there is no journal position to wait for.
-pub(crate) async fn handle(context: &Context<'_>, request: &FetchRequest) -> FetchResponse {
+///
+/// The answer is no larger than there is room for, which is held until it has left.
+pub(crate) async fn handle(context: &Context<'_>, request: &FetchRequest) -> (FetchResponse, Option<Held>) {
     if request.session_id != 0 {
         // No sessions are kept: every fetch names all its partitions.
-        return FetchResponse::default().with_error_code(ResponseError::FetchSessionIdNotFound.code());
+        let refused = ResponseError::FetchSessionIdNotFound.code();
+        return (FetchResponse::default().with_error_code(refused), None);
     }
     let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
     let deadline = Instant::now() + wait;
@@ -53,7 +60,8 @@ pub(crate) async fn handle(context: &Context<'_>, request: &FetchRequest) -> Fet
             None
         });
         if let Some(found) = found {
-            return read(request, found);
+            let (most, room) = context.shared.room.part_of(wanted(request, &found));
+            return (read(request, found, most), room);
         }
         let _ = timeout_at(deadline, waiter.notified()).await; // late or woken: both look again
     }
@@ -78,10 +86,7 @@ fn look_at(
     committed_only: bool,
 ) -> Result<Readable, ResponseError> {
     let log = core.tables.partition(topic, place.partition).ok_or(ResponseError::UnknownTopicOrPartition)?;
-    match place.current_leader_epoch {
-        ..=0 => {}
-        _ => return Err(ResponseError::UnknownLeaderEpoch),
-    }
+    super::leader_epoch::check_epoch(place.current_leader_epoch)?;
     let offset = place.fetch_offset;
     if offset < log.start_offset || offset > log.end_offset {
         return Err(ResponseError::OffsetOutOfRange);
@@ -109,9 +114,20 @@ fn watch(core: &mut Core, request: &FetchRequest, waiter: &Arc<Notify>) {
     }
 }
 
+/// The bytes that the reader would get if there were room without end.
+fn wanted(request: &FetchRequest, found: &[Found]) -> usize {
+    let each = found.iter().map(|f| {
+        let place = &request.topics[f.topic].partitions[f.partition];
+        let available = f.result.as_ref().map_or(0, |r| usize::try_from(r.available).unwrap_or(usize::MAX));
+        available.min(usize::try_from(place.partition_max_bytes).unwrap_or(0))
+    });
+    let asked = usize::try_from(request.max_bytes).unwrap_or(0).min(MOST_BYTES);
+    each.fold(0, usize::saturating_add).min(asked)
+}
+
 /// Reads what was found, outside the lock, partition by partition until the answer is full.
-fn read(request: &FetchRequest, found: Vec<Found>) -> FetchResponse {
-    let mut left = usize::try_from(request.max_bytes).unwrap_or(0);
+fn read(request: &FetchRequest, found: Vec<Found>, most: usize) -> FetchResponse {
+    let mut left = most;
     let mut nothing_yet = true;
     let mut topics: Vec<FetchableTopicResponse> = request
         .topics

@@ -1,5 +1,6 @@
 //! ListGroups, DescribeGroups and DeleteGroups.
 
+use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::delete_groups_response::DeletableGroupResult;
 use kafka_protocol::messages::describe_groups_response::{DescribedGroup, DescribedGroupMember};
 use kafka_protocol::messages::list_groups_response::ListedGroup;
@@ -7,15 +8,19 @@ use kafka_protocol::messages::{
     DeleteGroupsRequest, DeleteGroupsResponse, DescribeGroupsRequest, DescribeGroupsResponse, GroupId,
     ListGroupsRequest, ListGroupsResponse,
 };
+use kafka_protocol::protocol::StrBytes;
 
 use super::{Context, NO_OPERATIONS, code, text};
 use crate::group::Group;
 
+/// The type of every group here, since there are no others.
+const CLASSIC: &str = "Classic";
+
 pub(crate) fn list(context: &Context<'_>, request: &ListGroupsRequest) -> ListGroupsResponse {
-    let wanted = |state: &str| {
-        request.states_filter.is_empty()
-            || request.states_filter.iter().any(|s| s.eq_ignore_ascii_case(state))
+    let fits = |filter: &[StrBytes], value: &str| {
+        filter.is_empty() || filter.iter().any(|wanted| wanted.eq_ignore_ascii_case(value))
     };
+    let wanted = |state| fits(&request.states_filter, state) && fits(&request.types_filter, CLASSIC);
     let groups = context.with(|core| {
         let listed =
             core.tables.groups.iter().filter(|(_, g)| wanted(g.members.status.name())).map(|(name, g)| {
@@ -23,6 +28,7 @@ pub(crate) fn list(context: &Context<'_>, request: &ListGroupsRequest) -> ListGr
                     .with_group_id(GroupId(text(name.clone())))
                     .with_protocol_type(text(g.members.protocol_type.clone().unwrap_or_default()))
                     .with_group_state(text(g.members.status.name()))
+                    .with_group_type(text(CLASSIC))
             });
         listed.collect()
     });
@@ -33,15 +39,24 @@ pub(crate) fn describe(context: &Context<'_>, request: DescribeGroupsRequest) ->
     let groups = context.with(|core| {
         let described = request.groups.into_iter().map(|id| {
             let known = core.tables.groups.get(id.as_str()).map(|g| described(context.version, &g.members));
-            // An unknown group is no error before version 6: it is dead.
             known
-                .unwrap_or_else(|| DescribedGroup::default().with_group_state(text("Dead")))
+                .unwrap_or_else(|| unknown(context.version, &id))
                 .with_group_id(id)
                 .with_authorized_operations(NO_OPERATIONS)
         });
         described.collect()
     });
     DescribeGroupsResponse::default().with_groups(groups)
+}
+
+/// An unknown group is no error before version 6: it is dead.
+fn unknown(version: i16, id: &str) -> DescribedGroup {
+    let dead = DescribedGroup::default().with_group_state(text("Dead"));
+    if version < 6 {
+        return dead;
+    }
+    dead.with_error_code(ResponseError::GroupIdNotFound.code())
+        .with_error_message(Some(text(format!("Group {id} not found."))))
 }
 
 fn described(version: i16, group: &Group) -> DescribedGroup {

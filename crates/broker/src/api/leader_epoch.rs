@@ -8,6 +8,11 @@ use kafka_protocol::messages::{OffsetForLeaderEpochRequest, OffsetForLeaderEpoch
 
 use super::Context;
 
+/// A client that knows a later leader than this one has to wait until this broker has heard of it; -1 knows none.
+pub(crate) fn check_epoch(current: i32) -> Result<(), ResponseError> {
+    if current > 0 { Err(ResponseError::UnknownLeaderEpoch) } else { Ok(()) }
+}
+
 pub(crate) fn handle(
     context: &Context<'_>,
     request: OffsetForLeaderEpochRequest,
@@ -16,7 +21,8 @@ pub(crate) fn handle(
         let partitions = topic.partitions.iter().map(|place| {
             let end = context.with(|core| {
                 let log = core.tables.partition(topic.topic.as_str(), place.partition);
-                log.map(|l| l.high_watermark).ok_or(ResponseError::UnknownTopicOrPartition)
+                let end = log.map(|l| l.high_watermark).ok_or(ResponseError::UnknownTopicOrPartition)?;
+                check_epoch(place.current_leader_epoch).map(|()| end)
             });
             let response = EpochEndOffset::default().with_partition(place.partition);
             match end {

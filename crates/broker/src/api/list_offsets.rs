@@ -8,6 +8,7 @@ use kafka_protocol::messages::list_offsets_response::{
 use kafka_protocol::messages::{ListOffsetsRequest, ListOffsetsResponse};
 
 use super::Context;
+use super::leader_epoch::check_epoch;
 use crate::log::read::TimeSearch;
 
 const LATEST: i64 = -1;
@@ -27,10 +28,12 @@ pub(crate) fn handle(context: &Context<'_>, request: &ListOffsetsRequest) -> Lis
             let answer = context.with(|core| {
                 let log = core.tables.partition(topic.name.as_str(), place.partition_index);
                 let log = log.ok_or(ResponseError::UnknownTopicOrPartition)?;
+                check_epoch(place.current_leader_epoch)?;
                 let end = if committed_only { log.last_stable_offset() } else { log.high_watermark };
                 Ok(match place.timestamp {
                     LATEST => Answer::Known(end),
                     EARLIEST => Answer::Known(log.start_offset),
+                    LARGEST_TIME if context.version < 7 => return Err(ResponseError::UnsupportedVersion),
                     LARGEST_TIME if log.max_ms() >= 0 => Answer::Search(log.search(log.max_ms(), end)),
                     LARGEST_TIME => return Ok(Answer::Known(-1)),
                     ms if ms >= 0 => Answer::Search(log.search(ms, end)),

@@ -7,13 +7,13 @@ use kafka_protocol::messages::describe_cluster_response::{DescribeClusterBroker,
 use kafka_protocol::messages::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
-use kafka_protocol::messages::{BrokerId, MetadataRequest, MetadataResponse};
+use kafka_protocol::messages::{BrokerId, DescribeClusterRequest, MetadataRequest, MetadataResponse};
 use uuid::Uuid;
 
 use super::{Context, NO_OPERATIONS, NODE, text, topic_name};
 use crate::state::Core;
 use crate::state::tables::Topic;
-use crate::state::topics::NewTopic;
+use crate::state::topics::{NewTopic, is_legal};
 
 pub(crate) fn handle(context: &Context<'_>, request: MetadataRequest) -> MetadataResponse {
     let may_create = context.shared.config.auto_create_topics
@@ -60,7 +60,8 @@ fn one(core: &mut Core, name: Option<String>, uuid: Uuid, may_create: bool) -> M
     }
     match core.tables.topic(&name) {
         Some(topic) => describe(topic),
-        None => refused(ResponseError::UnknownTopicOrPartition, Some(name)),
+        None if is_legal(&name) => refused(ResponseError::UnknownTopicOrPartition, Some(name)),
+        None => refused(ResponseError::InvalidTopicException, Some(name)),
     }
 }
 
@@ -87,7 +88,21 @@ fn describe(topic: &Topic) -> MetadataResponseTopic {
         .with_topic_authorized_operations(NO_OPERATIONS)
 }
 
-pub(crate) fn describe_cluster(context: &Context<'_>) -> DescribeClusterResponse {
+/// Endpoints of brokers, in a request for a cluster's description.
+const BROKERS: i8 = 1;
+const CONTROLLERS: i8 = 2;
+
+pub(crate) fn describe_cluster(
+    context: &Context<'_>,
+    request: &DescribeClusterRequest,
+) -> DescribeClusterResponse {
+    if request.endpoint_type != BROKERS {
+        let error = match request.endpoint_type {
+            CONTROLLERS => ResponseError::MismatchedEndpointType,
+            _ => ResponseError::UnsupportedEndpointType,
+        };
+        return DescribeClusterResponse::default().with_error_code(error.code());
+    }
     let broker = DescribeClusterBroker::default()
         .with_broker_id(BrokerId(NODE))
         .with_host(text(context.shared.config.listen.ip().to_string()))

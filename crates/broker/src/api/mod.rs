@@ -6,6 +6,7 @@ pub(crate) mod delete_records;
 pub(crate) mod fetch;
 pub(crate) mod find_coordinator;
 pub(crate) mod groups;
+pub(crate) mod inspect;
 pub(crate) mod join_group;
 pub(crate) mod leader_epoch;
 pub(crate) mod list_offsets;

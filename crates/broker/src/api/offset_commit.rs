@@ -34,11 +34,16 @@ pub(crate) fn handle(context: &Context<'_>, request: OffsetCommitRequest) -> Off
         generation: request.generation_id_or_member_epoch,
     };
     let now_ms = context.now_ms();
+    // The field is gone since version 5, and -1 there.
+    let expires_ms =
+        (request.retention_time_ms >= 0).then(|| now_ms.saturating_add(request.retention_time_ms));
     let names = request.topics.iter().map(|t| t.name.to_string()).collect::<Vec<_>>();
     let parts = request.topics.into_iter().flat_map(|topic| {
         let name = topic.name.to_string();
         topic.partitions.into_iter().map(move |p| {
-            let value = committed(p.committed_offset, p.committed_leader_epoch, p.committed_metadata, now_ms);
+            let mut value =
+                committed(p.committed_offset, p.committed_leader_epoch, p.committed_metadata, now_ms);
+            value.expires_ms = expires_ms;
             Part { entry: OffsetEntry { topic: name.clone(), partition: p.partition_index, value }, error: 0 }
         })
     });
@@ -87,7 +92,7 @@ pub(crate) fn handle_txn(context: &Context<'_>, request: TxnOffsetCommitRequest)
 
 fn committed(offset: i64, leader_epoch: i32, metadata: Option<StrBytes>, now_ms: i64) -> Committed {
     let metadata = metadata.map(|m| m.to_string()).unwrap_or_default();
-    Committed { offset, leader_epoch, metadata, committed_ms: now_ms, order: 0 }
+    Committed { offset, leader_epoch, metadata, committed_ms: now_ms, order: 0, expires_ms: None }
 }
 
 fn commit(

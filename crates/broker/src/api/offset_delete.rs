@@ -9,7 +9,6 @@ use kafka_protocol::messages::offset_delete_response::{
 use kafka_protocol::messages::{OffsetDeleteRequest, OffsetDeleteResponse};
 
 use super::Context;
-use crate::group::Status;
 use crate::journal::change::Change;
 
 pub(crate) fn handle(context: &Context<'_>, request: OffsetDeleteRequest) -> OffsetDeleteResponse {
@@ -18,21 +17,24 @@ pub(crate) fn handle(context: &Context<'_>, request: OffsetDeleteRequest) -> Off
         let Some(state) = core.tables.groups.get(&group) else {
             return OffsetDeleteResponse::default().with_error_code(ResponseError::GroupIdNotFound.code());
         };
-        // Which topics a member reads stands in bytes that only clients understand, so any member keeps all of them.
-        let error = match state.members.status {
-            Status::Empty => 0,
-            _ => ResponseError::GroupSubscribedToTopic.code(),
-        };
-        let places = request.topics.iter();
+        if !state.members.members.is_empty() && !state.members.is_of_consumers() {
+            // Which topics such members read stands in bytes that only they understand.
+            return OffsetDeleteResponse::default().with_error_code(ResponseError::NonEmptyGroup.code());
+        }
+        let read: BTreeSet<String> =
+            request.topics.iter().map(|t| t.name.to_string()).filter(|t| state.members.reads(t)).collect();
+        let places = request.topics.iter().filter(|t| !read.contains(t.name.as_str()));
         let places =
             places.flat_map(|t| t.partitions.iter().map(|p| (t.name.to_string(), p.partition_index)));
         let (known, unknown): (BTreeSet<_>, BTreeSet<_>) =
             places.partition(|(topic, partition)| core.tables.partition(topic, *partition).is_some());
         let partitions = Vec::from_iter(known);
-        if error == 0 {
+        if !partitions.is_empty() {
             core.record(Change::OffsetsDeleted { group, partitions });
         }
         let topics = request.topics.into_iter().map(|topic| {
+            let is_read = read.contains(topic.name.as_str());
+            let error = if is_read { ResponseError::GroupSubscribedToTopic.code() } else { 0 };
             let partitions = topic.partitions.iter().map(|p| {
                 let place = (topic.name.to_string(), p.partition_index);
                 let unknown = unknown.contains(&place);

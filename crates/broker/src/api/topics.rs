@@ -1,6 +1,6 @@
 //! CreateTopics, DeleteTopics and CreatePartitions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::create_partitions_response::CreatePartitionsTopicResult;
@@ -9,18 +9,28 @@ use kafka_protocol::messages::create_topics_response::{CreatableTopicConfigs, Cr
 use kafka_protocol::messages::delete_topics_response::DeletableTopicResult;
 use kafka_protocol::messages::{
     CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse,
-    DeleteTopicsRequest, DeleteTopicsResponse,
+    DeleteTopicsRequest, DeleteTopicsResponse, TopicName,
 };
 
-use super::{Context, code, text};
+use uuid::Uuid;
+
+use super::{Context, code, text, topic_name};
 use crate::state::Core;
 use crate::state::settings;
 use crate::state::topics::{NewTopic, Refusal};
 
 pub(crate) fn create(context: &Context<'_>, request: CreateTopicsRequest) -> CreateTopicsResponse {
     let only_check = request.validate_only;
-    let topics =
-        context.with(|core| request.topics.into_iter().map(|t| create_one(core, t, only_check)).collect());
+    let mut named: BTreeMap<TopicName, usize> = BTreeMap::new();
+    request.topics.iter().for_each(|t| *named.entry(t.name.clone()).or_default() += 1);
+    let (once, twice): (Vec<_>, Vec<_>) = request.topics.into_iter().partition(|t| named[&t.name] == 1);
+    let mut topics: Vec<_> =
+        context.with(|core| once.into_iter().map(|t| create_one(core, t, only_check)).collect());
+    let twice: BTreeSet<TopicName> = twice.into_iter().map(|t| t.name).collect();
+    let reason = || (ResponseError::InvalidRequest, "Duplicate topic name.".to_string());
+    topics.extend(
+        twice.into_iter().map(|name| not_created(CreatableTopicResult::default().with_name(name), reason())),
+    );
     CreateTopicsResponse::default().with_topics(topics)
 }
 
@@ -36,12 +46,16 @@ fn create_one(core: &mut Core, topic: CreatableTopic, only_check: bool) -> Creat
             .with_num_partitions(partitions)
             .with_replication_factor(1)
             .with_configs(Some(shown(&configs))),
-        Err((error, reason)) => response
-            .with_error_code(error.code())
-            .with_error_message(Some(text(reason)))
-            .with_num_partitions(-1)
-            .with_replication_factor(-1),
+        Err(refusal) => not_created(response, refusal),
     }
+}
+
+fn not_created(response: CreatableTopicResult, (error, reason): Refusal) -> CreatableTopicResult {
+    response
+        .with_error_code(error.code())
+        .with_error_message(Some(text(reason)))
+        .with_num_partitions(-1)
+        .with_replication_factor(-1)
 }
 
 fn new_topic(topic: &CreatableTopic) -> Result<NewTopic, Refusal> {
@@ -81,13 +95,26 @@ fn shown(configs: &BTreeMap<String, String>) -> Vec<CreatableTopicConfigs> {
 
 pub(crate) fn delete(context: &Context<'_>, request: DeleteTopicsRequest) -> DeleteTopicsResponse {
     let responses = context.with(|core| {
-        let deleted = request.topic_names.into_iter().map(|name| {
-            let result = core.delete_topic(name.as_str());
-            DeletableTopicResult::default().with_error_code(code(&result)).with_name(Some(name))
-        });
-        deleted.collect()
+        let old = request.topic_names.into_iter().map(|name| (Some(name), Uuid::nil()));
+        let new = request.topics.into_iter().map(|topic| (topic.name, topic.topic_id));
+        old.chain(new).map(|(name, uuid)| delete_one(core, name, uuid)).collect()
     });
     DeleteTopicsResponse::default().with_responses(responses)
+}
+
+/// Deletes a topic by its name, or where there is none, by its ID.
+fn delete_one(core: &mut Core, name: Option<TopicName>, uuid: Uuid) -> DeletableTopicResult {
+    let response = DeletableTopicResult::default();
+    let by_id = || core.tables.topics.values().find(|t| t.uuid == uuid).map(|t| topic_name(t.name.clone()));
+    let Some(found) = name.clone().or_else(by_id) else {
+        return response
+            .with_name(None)
+            .with_topic_id(uuid)
+            .with_error_code(ResponseError::UnknownTopicId.code());
+    };
+    let uuid = core.tables.topic(found.as_str()).map_or(uuid, |t| t.uuid);
+    let result = core.delete_topic(found.as_str());
+    response.with_error_code(code(&result)).with_name(Some(found)).with_topic_id(uuid)
 }
 
 pub(crate) fn grow(context: &Context<'_>, request: CreatePartitionsRequest) -> CreatePartitionsResponse {

@@ -26,7 +26,7 @@ fn batches_of_any_bytes_are_read_or_refused() {
         record::marker_commits(input);
         let Ok(header) = batch::check(input) else { return };
         let contents = Contents::of(input, &header);
-        record::first_at(input, &header, header.max_timestamp);
+        record::first_at(input, &header, header.max_timestamp, header.base_offset);
         batch::stamped(input, 7, Some(1_000));
         let mut newest = Newest::new(0, usize::MAX);
         if newest.note(&header, input, &[]).is_err() {

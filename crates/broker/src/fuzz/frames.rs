@@ -66,7 +66,8 @@ fn body(key: ApiKey, version: i16, frame: &mut Bytes) -> Option<()> {
         DescribeConfigs DescribeConfigsRequest, AlterConfigs AlterConfigsRequest,
         CreatePartitions CreatePartitionsRequest, DeleteGroups DeleteGroupsRequest,
         IncrementalAlterConfigs IncrementalAlterConfigsRequest, OffsetDelete OffsetDeleteRequest,
-        DescribeCluster DescribeClusterRequest,
+        DescribeCluster DescribeClusterRequest, DescribeProducers DescribeProducersRequest,
+        DescribeTransactions DescribeTransactionsRequest, ListTransactions ListTransactionsRequest,
     }
 }
 

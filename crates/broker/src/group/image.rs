@@ -18,6 +18,8 @@ pub(crate) struct GroupImage {
     leader: Option<String>,
     #[n(4)]
     members: Vec<MemberImage>,
+    #[n(5)]
+    empty_since_ms: Option<i64>,
 }
 
 /// A member.
@@ -58,6 +60,7 @@ impl Group {
             protocol_type: self.protocol_type.clone(),
             protocol: self.protocol.clone().filter(|_| settled),
             leader: self.leader.clone().filter(|_| settled),
+            empty_since_ms: self.empty_since_ms,
             members: self.members.iter().filter(|_| settled).map(|(id, m)| image_of(id, m)).collect(),
         }
     }
@@ -69,6 +72,7 @@ impl Group {
         group.protocol_type.clone_from(&image.protocol_type);
         group.protocol.clone_from(&image.protocol);
         group.leader.clone_from(&image.leader);
+        group.empty_since_ms = image.empty_since_ms;
         for member in &image.members {
             if let Some(instance) = &member.instance_id {
                 group.instances.insert(instance.clone(), member.id.clone());

@@ -6,11 +6,13 @@
 //!
 //! `Empty → Preparing (members join) → Completing (leader assigns) → Stable → Preparing …`
 
+pub(crate) mod expiry;
 pub(crate) mod image;
 mod join;
 mod members;
 pub(crate) mod offsets;
 mod rebalance;
+mod subscription;
 mod sync;
 #[cfg(test)]
 mod tests;
@@ -154,6 +156,8 @@ pub(crate) struct Group {
     instances: BTreeMap<String, String>,
     /// When the running phase ends without those who are missing.
     phase_ends_ms: Option<i64>,
+    /// When the last member went.
+    pub(crate) empty_since_ms: Option<i64>,
     /// The first join of an empty group waits this long for others.
     initial_delay_ms: i64,
 }
@@ -170,6 +174,7 @@ impl Group {
             promised: BTreeMap::new(),
             instances: BTreeMap::new(),
             phase_ends_ms: None,
+            empty_since_ms: None,
             initial_delay_ms,
         }
     }

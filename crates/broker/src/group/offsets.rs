@@ -23,6 +23,9 @@ pub(crate) struct Committed {
     /// Rises with every commit, pending or not: of two, the one sent last wins, whichever transaction ends last.
     #[n(4)]
     pub(crate) order: u64,
+    /// When the commit itself said that it goes (requests below version 5), whatever the group does.
+    #[n(5)]
+    pub(crate) expires_ms: Option<i64>,
 }
 
 /// The offsets of one group.
@@ -65,6 +68,15 @@ impl Offsets {
         self.pending.values().any(|offsets| offsets.contains_key(place))
     }
 
+    /// Whether nothing is committed and nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.committed.is_empty() && self.pending.values().all(BTreeMap::is_empty)
+    }
+
+    pub(crate) fn committed(&self) -> impl Iterator<Item = (&Place, &Committed)> {
+        self.committed.iter()
+    }
+
     pub(crate) fn places(&self) -> impl Iterator<Item = &Place> {
         self.committed.keys()
     }
@@ -101,7 +113,14 @@ mod tests {
     use super::*;
 
     fn entry(partition: i32, offset: i64, order: u64) -> OffsetEntry {
-        let value = Committed { offset, leader_epoch: -1, metadata: String::new(), committed_ms: 0, order };
+        let value = Committed {
+            offset,
+            leader_epoch: -1,
+            metadata: String::new(),
+            committed_ms: 0,
+            order,
+            expires_ms: None,
+        };
         OffsetEntry { topic: "t".into(), partition, value }
     }
 

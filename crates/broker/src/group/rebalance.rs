@@ -38,7 +38,7 @@ impl Group {
             self.forget(&id);
         }
         if self.members.is_empty() {
-            return self.become_empty(out);
+            return self.become_empty(now_ms, out);
         }
         let joined: Vec<String> =
             self.members.iter().filter(|(_, m)| m.joining.is_some()).map(|(id, _)| id.clone()).collect();
@@ -60,7 +60,8 @@ impl Group {
         }
     }
 
-    pub(super) fn become_empty(&mut self, out: &mut Vec<Reply>) {
+    pub(super) fn become_empty(&mut self, now_ms: i64, out: &mut Vec<Reply>) {
+        self.empty_since_ms = Some(now_ms);
         self.generation += 1;
         self.status = Status::Empty;
         self.protocol = None;

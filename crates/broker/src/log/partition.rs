@@ -140,6 +140,11 @@ impl Partition {
         self.attempted.clear();
     }
 
+    /// The producers that the partition knows.
+    pub(crate) fn producers(&self) -> impl Iterator<Item = (i64, &ProducerState)> {
+        self.producers.iter().map(|(id, state)| (*id, state))
+    }
+
     /// First offset of the producer's open transaction here.
     pub(crate) fn open_since(&self, producer_id: i64) -> Option<i64> {
         self.stability.open_since(producer_id)

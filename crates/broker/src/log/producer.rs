@@ -22,6 +22,13 @@ pub(crate) struct ProducerState {
     pub(crate) last_ms: i64,
 }
 
+impl ProducerState {
+    /// The last sequence number, -1 for none.
+    pub(crate) fn last_sequence(&self) -> i32 {
+        self.batches.back().map_or(-1, |b| b.last_sequence)
+    }
+}
+
 /// One remembered batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct Appended {

@@ -2,20 +2,30 @@
 //!
 //! A request is handled as soon as it is there; its answer leaves when the journal has got far enough. So one connection's
 //! requests share device flushes. Requests that wait for others (fetch, join, sync) first let the answers before them out.
+//!
+//! A client that does not go on, in the middle of a request or of an answer, is closed after [`Config::slow_client_ms`].
+//! Until then it holds little: see [`super::room`].
+//!
+//! [`Config::slow_client_ms`]: crate::Config::slow_client_ms
 
 use std::collections::VecDeque;
 use std::io;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::dispatch::{self, Answer, Refused};
 use super::frame::{self, BadLength};
+use super::room::{Held, Load, SMALL};
 use crate::state::Shared;
 
 /// Answers that may wait for the journal before the connection stops reading.
 const MAX_WAITING: usize = 64;
+/// Bytes that are read while a request waits.
+const PIPELINED: usize = 64 * 1024;
 
 /// Why a connection was closed by us.
 #[derive(Debug, thiserror::Error)]
@@ -28,35 +38,48 @@ pub(crate) enum Closed {
     Request(#[from] Refused),
     #[error("the broker can't write any more")]
     Failed,
+    #[error("the client took too long to {0}")]
+    Slow(&'static str),
+    #[error("the client went while its request waited")]
+    Gone,
 }
 
-/// Serves a connection until the client closes it or breaks the protocol.
+impl Closed {
+    /// Whether a developer should hear of it.
+    pub(crate) fn is_worth_a_word(&self) -> bool {
+        matches!(self, Closed::Length(_) | Closed::Slow(_))
+    }
+}
+
+/// Serves a connection until the client closes it, breaks the protocol or does not go on.
 pub(crate) async fn serve(shared: &std::sync::Arc<Shared>, mut stream: TcpStream) -> Result<(), Closed> {
     stream.set_nodelay(true)?;
     let host = stream.peer_addr()?.ip().to_string();
-    let mut received = BytesMut::with_capacity(16 * 1024);
-    let mut answers: VecDeque<Answer> = VecDeque::new();
+    let mut incoming = Incoming::new(shared);
+    let mut answers = Answers::new(shared);
     loop {
-        while answers.len() < MAX_WAITING
-            && let Some(request) = frame::take(&mut received, shared.config.max_frame_bytes)?
+        while !answers.are_many()
+            && let Some(request) = frame::take(&mut incoming.received, shared.config.max_frame_bytes)?
         {
-            handle(shared, request, &host, &mut stream, &mut answers).await?;
+            incoming.whole();
+            handle(shared, request, &host, (&mut stream, &mut incoming), &mut answers).await?;
         }
-        if let Some(first) = answers.front() {
+        if let Some(first) = answers.queue.front() {
             tokio::select! {
                 reached = shared.wait_for(first.position) => {
                     if !reached {
                         return Err(Closed::Failed);
                     }
-                    write_next(&mut stream, &mut answers).await?;
+                    answers.write_next(&mut stream).await?;
+                    incoming.patience(); // whoever was busy reading could not send
                 }
-                read = stream.read_buf(&mut received), if answers.len() < MAX_WAITING => {
+                read = incoming.read(&mut stream), if !answers.are_many() => {
                     if read? == 0 {
                         return Ok(());
                     }
                 }
             }
-        } else if stream.read_buf(&mut received).await? == 0 {
+        } else if incoming.read(&mut stream).await? == 0 {
             return Ok(());
         }
     }
@@ -66,26 +89,118 @@ async fn handle(
     shared: &std::sync::Arc<Shared>,
     request: Bytes,
     host: &str,
-    stream: &mut TcpStream,
-    answers: &mut VecDeque<Answer>,
+    (stream, incoming): (&mut TcpStream, &mut Incoming<'_>),
+    answers: &mut Answers<'_>,
 ) -> Result<(), Closed> {
-    if dispatch::may_wait(&request) {
-        while let Some(first) = answers.front() {
-            if !shared.wait_for(first.position).await {
-                return Err(Closed::Failed);
-            }
-            write_next(stream, answers).await?;
+    let may_wait = dispatch::may_wait(&request);
+    while let Some(first) = answers.queue.front().filter(|_| may_wait) {
+        if !shared.wait_for(first.position).await {
+            return Err(Closed::Failed);
         }
+        answers.write_next(stream).await?;
     }
-    if let Some(answer) = Box::pin(dispatch::handle(shared, request, host)).await? {
-        answers.push_back(answer);
-    }
+    let mut handled = Box::pin(dispatch::handle(shared, request, host));
+    let answer = loop {
+        tokio::select! {
+            biased;
+            answer = &mut handled => break answer?,
+            // A client that goes meanwhile is not waited for.
+            read = incoming.read(stream), if may_wait && incoming.received.len() < PIPELINED => {
+                if read? == 0 {
+                    return Err(Closed::Gone);
+                }
+            }
+        }
+    };
+    drop(handled);
+    incoming.patience();
+    answers.queue.extend(answer);
+    answers.count();
     Ok(())
 }
 
-async fn write_next(stream: &mut TcpStream, answers: &mut VecDeque<Answer>) -> io::Result<()> {
-    if let Some(answer) = answers.pop_front() {
-        stream.write_all(&answer.bytes).await?;
+/// What has arrived and is no whole frame yet.
+struct Incoming<'a> {
+    shared: &'a Shared,
+    received: BytesMut,
+    /// When the frame that has begun must be whole.
+    due: Option<Instant>,
+    room: Option<Held>,
+    load: Load<'a>,
+}
+
+impl<'a> Incoming<'a> {
+    fn new(shared: &'a Shared) -> Self {
+        let load = Load::new(&shared.room);
+        Incoming { shared, received: BytesMut::with_capacity(16 * 1024), due: None, room: None, load }
     }
-    Ok(())
+
+    /// Reads more, once there is room for it; 0 at the end. Nothing is lost when it is cancelled.
+    async fn read(&mut self, stream: &mut TcpStream) -> Result<usize, Closed> {
+        if self.received.is_empty() {
+            // Between frames a client may be silent for as long as it likes.
+            return Ok(stream.read_buf(&mut self.received).await?);
+        }
+        let slow = Duration::from_millis(self.shared.config.slow_client_ms);
+        let due = *self.due.get_or_insert_with(|| Instant::now() + slow);
+        let held = self.received.capacity();
+        let more = async {
+            if held > SMALL {
+                self.shared.room.grow(&mut self.room, held - SMALL).await;
+            }
+            stream.read_buf(&mut self.received).await
+        };
+        let read =
+            timeout_at(due, more).await.map_err(|_| Closed::Slow("finish a request that it began"))??;
+        self.load.set(self.received.len());
+        Ok(read)
+    }
+
+    /// A frame was taken out.
+    fn whole(&mut self) {
+        self.due = None;
+        if self.received.len() <= SMALL {
+            self.room = None;
+        }
+        self.load.set(self.received.len());
+    }
+
+    /// The time in which the client was not read from does not count.
+    fn patience(&mut self) {
+        self.due = None;
+    }
+}
+
+/// Answers that have not left yet.
+struct Answers<'a> {
+    shared: &'a Shared,
+    queue: VecDeque<Answer>,
+    bytes: usize,
+    load: Load<'a>,
+}
+
+impl<'a> Answers<'a> {
+    fn new(shared: &'a Shared) -> Self {
+        Answers { shared, queue: VecDeque::new(), bytes: 0, load: Load::new(&shared.room) }
+    }
+
+    fn are_many(&self) -> bool {
+        self.queue.len() >= MAX_WAITING || self.bytes >= SMALL
+    }
+
+    fn count(&mut self) {
+        self.bytes = self.queue.iter().map(|answer| answer.bytes.len()).sum();
+        self.load.set(self.bytes);
+    }
+
+    async fn write_next(&mut self, stream: &mut TcpStream) -> Result<(), Closed> {
+        if let Some(answer) = self.queue.front() {
+            let slow = Duration::from_millis(self.shared.config.slow_client_ms);
+            let written = timeout(slow, stream.write_all(&answer.bytes)).await;
+            written.map_err(|_| Closed::Slow("read an answer"))??;
+            self.queue.pop_front();
+            self.count();
+        }
+        Ok(())
+    }
 }

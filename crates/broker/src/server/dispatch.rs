@@ -6,6 +6,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::*;
 use kafka_protocol::protocol::{Decodable, Encodable};
 
+use super::room::Held;
 use super::{shape, shapes};
 use crate::api::{self, Context};
 use crate::state::Shared;
@@ -15,6 +16,8 @@ use crate::state::Shared;
 pub(crate) struct Answer {
     pub(crate) bytes: Bytes,
     pub(crate) position: u64,
+    /// Room that the bytes take, if they are many; given back with them.
+    pub(crate) _room: Option<Arc<Held>>,
 }
 
 /// A request that can't be answered; its connection is closed.
@@ -89,10 +92,15 @@ async fn route(
                 (false, _) => encode(key, version, correlation_id, &response, context.position()).map(Some),
             }
         }
-        ApiKey::Fetch => answer!(FetchRequest, |r| api::fetch::handle(context, &r).await),
+        ApiKey::Fetch => {
+            let request: FetchRequest = decode(key, version, request)?;
+            let (response, room) = api::fetch::handle(context, &request).await;
+            let answer = encode(key, version, correlation_id, &response, context.position())?;
+            Ok(Some(Answer { _room: room.map(Arc::new), ..answer }))
+        }
         ApiKey::JoinGroup => answer!(JoinGroupRequest, |r| api::join_group::handle(context, r).await),
         ApiKey::SyncGroup => answer!(SyncGroupRequest, |r| api::sync_group::handle(context, r).await),
-        ApiKey::ApiVersions => answer!(ApiVersionsRequest, |_r| api::versions::supported()),
+        ApiKey::ApiVersions => answer!(ApiVersionsRequest, |r| api::versions::handle(version, &r)),
         ApiKey::ListOffsets => answer!(ListOffsetsRequest, |r| api::list_offsets::handle(context, &r)),
         ApiKey::Metadata => answer!(MetadataRequest, |r| api::metadata::handle(context, r)),
         ApiKey::OffsetCommit => answer!(OffsetCommitRequest, |r| api::offset_commit::handle(context, r)),
@@ -130,8 +138,15 @@ async fn route(
             answer!(OffsetForLeaderEpochRequest, |r| api::leader_epoch::handle(context, r))
         }
         ApiKey::DescribeCluster => {
-            answer!(DescribeClusterRequest, |_r| api::metadata::describe_cluster(context))
+            answer!(DescribeClusterRequest, |r| api::metadata::describe_cluster(context, &r))
         }
+        ApiKey::DescribeProducers => {
+            answer!(DescribeProducersRequest, |r| api::inspect::producers(context, r))
+        }
+        ApiKey::DescribeTransactions => {
+            answer!(DescribeTransactionsRequest, |r| api::inspect::transactions(context, r))
+        }
+        ApiKey::ListTransactions => answer!(ListTransactionsRequest, |r| api::inspect::list(context, &r)),
         _ => Err(Refused::Unsupported(key as i16, version)),
     }
 }
@@ -157,5 +172,5 @@ fn encode<R: Encodable>(
     response.encode(&mut out, version).map_err(|e| failed(&e))?;
     let length = i32::try_from(out.len() - 4).map_err(|e| failed(&e))?;
     (&mut out[..4]).put_i32(length);
-    Ok(Answer { bytes: out.freeze(), position })
+    Ok(Answer { bytes: out.freeze(), position, _room: None })
 }

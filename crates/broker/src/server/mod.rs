@@ -3,6 +3,7 @@
 mod connection;
 pub(crate) mod dispatch;
 pub(crate) mod frame;
+pub(crate) mod room;
 pub(crate) mod shape;
 pub(crate) mod shapes;
 
@@ -35,15 +36,19 @@ fn admit(shared: &Arc<Shared>, stream: TcpStream) {
     let open = shared.connections.fetch_add(1, Ordering::Relaxed);
     let slot = Slot(Arc::clone(shared));
     if open >= shared.config.max_connections {
-        tracing::warn!(open, "too many connections, closing the newest");
+        let most = shared.config.max_connections;
+        tracing::warn!(open, most, "too many connections, closing the newest");
         return;
     }
     tokio::spawn(async move {
         let shared = Arc::clone(&slot.0);
         tokio::select! {
             result = connection::serve(&shared, stream) => {
-                if let Err(error) = result {
-                    tracing::debug!(%error, "connection closed");
+                match result {
+                    Ok(()) => {}
+                    // Somebody who speaks something else, or does not go on, will not find out by himself.
+                    Err(error) if error.is_worth_a_word() => tracing::warn!(%error, "connection closed"),
+                    Err(error) => tracing::debug!(%error, "connection closed"),
                 }
             }
             () = shared.stopped() => {}

@@ -38,11 +38,11 @@ pub(crate) const ALL: &[Shape] = &[
     shape(ApiKey::Heartbeat, (0, 4), 4, "sis{3-99:s}"),
     shape(ApiKey::LeaveGroup, (0, 5), 4, "s{0-2:s}{3-99:[ss{5-99:s}]}"),
     shape(ApiKey::SyncGroup, (0, 5), 4, "sis{3-99:s}{5-99:ss}[sd]"),
-    shape(ApiKey::DescribeGroups, (0, 5), 5, "(s){3-99:b}"),
-    shape(ApiKey::ListGroups, (0, 4), 3, "{4-99:(s)}"),
+    shape(ApiKey::DescribeGroups, (0, 6), 5, "(s){3-99:b}"),
+    shape(ApiKey::ListGroups, (0, 5), 3, "{4-99:(s)}{5-99:(s)}"),
     shape(ApiKey::ApiVersions, (0, 4), 3, "{3-99:ss}"),
     shape(ApiKey::CreateTopics, (2, 7), 5, "[sih[i(i)][ss]]ib"),
-    shape(ApiKey::DeleteTopics, (1, 5), 4, "(s)i"),
+    shape(ApiKey::DeleteTopics, (1, 6), 4, "{1-5:(s)}{6-99:[su]}i"),
     shape(ApiKey::DeleteRecords, (0, 2), 2, "[s[il]]i"),
     shape(ApiKey::InitProducerId, (0, 4), 2, "si{3-99:lh}"),
     shape(ApiKey::OffsetForLeaderEpoch, (2, 4), 4, "{3-99:i}[s[iii]]"),
@@ -57,6 +57,9 @@ pub(crate) const ALL: &[Shape] = &[
     shape(ApiKey::IncrementalAlterConfigs, (0, 1), 1, "[bs[sbs]]b"),
     shape(ApiKey::OffsetDelete, (0, 0), 99, "s[s[i]]"),
     shape(ApiKey::DescribeCluster, (0, 1), 0, "b{1-99:b}"),
+    shape(ApiKey::DescribeProducers, (0, 0), 0, "[s(i)]"),
+    shape(ApiKey::DescribeTransactions, (0, 0), 0, "(s)"),
+    shape(ApiKey::ListTransactions, (0, 1), 0, "(s)(l){1-99:l}"),
 ];
 
 /// The request of that key.
@@ -112,7 +115,8 @@ mod tests {
             DescribeConfigs DescribeConfigsRequest, AlterConfigs AlterConfigsRequest,
             CreatePartitions CreatePartitionsRequest, DeleteGroups DeleteGroupsRequest,
             IncrementalAlterConfigs IncrementalAlterConfigsRequest, OffsetDelete OffsetDeleteRequest,
-            DescribeCluster DescribeClusterRequest,
+            DescribeCluster DescribeClusterRequest, DescribeProducers DescribeProducersRequest,
+            DescribeTransactions DescribeTransactionsRequest, ListTransactions ListTransactionsRequest,
         );
     }
 

@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use super::Core;
+use super::tables::GroupState;
 use crate::disk;
 use crate::error::Result;
+use crate::group::expiry;
 use crate::journal::change::Change;
 use crate::log::cleaner::{Cleaned, Job};
 use crate::log::partition::{Cleanable, CompactionRules};
@@ -41,6 +43,7 @@ impl Core {
         if self.forget_at_ms <= now_ms {
             self.forget_producers(now_ms);
         }
+        self.expire_offsets(now_ms);
         if !self.compaction.running && self.compaction.next.is_none() && !self.checkpointing {
             self.compaction.next = self.cleanable(now_ms);
         }
@@ -66,6 +69,27 @@ impl Core {
             }
         }
         found
+    }
+
+    /// Forgets offsets whose time is over, and groups of which nothing is left.
+    fn expire_offsets(&mut self, now_ms: i64) {
+        let retention_ms = self.config.offsets_retention_ms;
+        let look = |(name, g): (&String, &GroupState)| {
+            let expired = expiry::expired(&g.members, &g.offsets, now_ms, retention_ms);
+            (!expired.is_empty() || (g.members.is_empty() && g.offsets.is_empty()))
+                .then(|| (name.clone(), expired))
+        };
+        let found: Vec<_> = self.tables.groups.iter().filter_map(look).collect();
+        for (group, partitions) in found {
+            if !partitions.is_empty() {
+                self.record(Change::OffsetsDeleted { group: group.clone(), partitions });
+            }
+            let nothing_left =
+                self.tables.groups.get(&group).is_some_and(|g| g.members.is_empty() && g.offsets.is_empty());
+            if nothing_left {
+                self.record(Change::GroupDeleted { group });
+            }
+        }
     }
 
     fn roll(&mut self) -> Result<()> {

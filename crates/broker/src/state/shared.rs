@@ -12,6 +12,7 @@ use crate::config::{Config, Flush};
 use crate::failpoint;
 use crate::journal::checkpoint::Checkpoint;
 use crate::log::cleaner::Job;
+use crate::server::room::Room;
 
 /// What all connections share.
 #[derive(Debug)]
@@ -29,6 +30,7 @@ pub(crate) struct Shared {
     /// The port listened on.
     pub(crate) port: u16,
     pub(crate) connections: AtomicUsize,
+    pub(crate) room: Room,
     flushes: AtomicU64,
 }
 
@@ -36,6 +38,7 @@ impl Shared {
     pub(crate) fn new(core: Core, clock: Clock, port: u16) -> Self {
         Shared {
             config: Arc::clone(&core.config),
+            room: Room::new(core.config.max_buffered_bytes),
             reached: watch::Sender::new(core.journal.durable()),
             core: Mutex::new(core),
             work: Condvar::new(),

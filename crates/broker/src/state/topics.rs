@@ -24,6 +24,12 @@ pub(crate) struct NewTopic {
 
 const MOST_PARTITIONS: i32 = 10_000;
 
+/// Whether a topic may have that name.
+pub(crate) fn is_legal(name: &str) -> bool {
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    !name.is_empty() && name != "." && name != ".." && name.len() <= 249 && name.chars().all(legal)
+}
+
 impl Core {
     /// Creates a topic, or with `only_check` says whether it could be: its ID and number of partitions.
     pub(crate) fn create_topic(&mut self, topic: NewTopic, only_check: bool) -> Result<(Uuid, i32), Refusal> {
@@ -53,8 +59,7 @@ impl Core {
     }
 
     fn check_name(&self, name: &str) -> Result<(), Refusal> {
-        let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-        if name.is_empty() || name == "." || name == ".." || name.len() > 249 || !name.chars().all(legal) {
+        if !is_legal(name) {
             let text = format!("Topic name is invalid: {name:?}");
             return Err((ResponseError::InvalidTopicException, text));
         }

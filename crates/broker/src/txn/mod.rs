@@ -34,6 +34,25 @@ pub(crate) enum Status {
     CompleteAbort,
 }
 
+impl Status {
+    /// The names of all states, those included that this broker is never in.
+    pub(crate) const NAMES: &[&str] = &[
+        "Empty",
+        "Ongoing",
+        "PrepareCommit",
+        "PrepareAbort",
+        "CompleteCommit",
+        "CompleteAbort",
+        "PrepareEpochFence",
+        "Dead",
+    ];
+
+    /// The name that clients see.
+    pub(crate) fn name(self) -> &'static str {
+        Status::NAMES[self as usize]
+    }
+}
+
 /// All that is known of one transactional ID.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct Transaction {
