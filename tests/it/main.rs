@@ -1,6 +1,7 @@
 //! What Quadrille promises, end to end, on every broker: one module for each promise.
 
 mod conformance;
+mod faults;
 mod gives_up;
 mod guarantees;
 mod harness;
@@ -34,6 +35,7 @@ fn promises() -> Vec<Promise> {
         harness::promises(),
         standalone::promises(),
         conformance::promises(),
+        faults::promises(),
         gives_up::promises(),
         guarantees::promises(),
         linking::promises(),

@@ -26,7 +26,7 @@ use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedPr
 const ORDERS: usize = 300;
 
 /// Every tenth is out of stock, every seventh has a declined card; some are both.
-fn is_refused(number: usize) -> bool {
+pub(crate) fn is_refused(number: usize) -> bool {
     number.is_multiple_of(10) || number.is_multiple_of(7)
 }
 
@@ -148,10 +148,10 @@ fn an_ended_saga_is_forgotten_and_what_comes_later_begins_nothing(cluster: &Clus
 }
 
 /// The order flow with JSON bodies, its participants in memory.
-struct Shop<'a> {
+pub(crate) struct Shop<'a> {
     cluster: &'a Cluster,
     mesh: Mesh,
-    names: Names,
+    pub(crate) names: Names,
     settings: Settings,
     runtime: tokio::runtime::Runtime,
     effects: Effects,
@@ -161,20 +161,20 @@ struct Shop<'a> {
 #[derive(Clone, Default)]
 struct Effects(Arc<Mutex<Vec<(String, String, Action)>>>);
 
-struct Running {
+pub(crate) struct Running {
     services: Vec<Service>,
     coordinator: Coordinator,
 }
 
 impl Running {
-    fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.services.iter().for_each(Service::stop);
         self.coordinator.stop();
     }
 }
 
 impl Shop<'_> {
-    fn open<'a>(cluster: &'a Cluster, deadline: &str) -> Result<Shop<'a>> {
+    pub(crate) fn open<'a>(cluster: &'a Cluster, deadline: &str) -> Result<Shop<'a>> {
         let name = cluster.unique("shop");
         let text = include_str!("saga.yaml").replace("MESH", &name).replace("DEADLINE", deadline);
         let none = |path: &str| Err(format!("no schema {path}"));
@@ -200,7 +200,7 @@ impl Shop<'_> {
         })
     }
 
-    fn start(&self, services: &[&str]) -> Result<Running> {
+    pub(crate) fn start(&self, services: &[&str]) -> Result<Running> {
         let coordinator = self.coordinator(Duration::from_secs(3_600))?;
         let services = services.iter().map(|name| self.start_service(name)).collect::<Result<_>>()?;
         Ok(Running { services, coordinator })
@@ -243,7 +243,7 @@ impl Shop<'_> {
         Ok(Service::start(config, self.runtime.handle())?)
     }
 
-    fn publish(&self, numbers: std::ops::Range<usize>, partitioner: &str) -> Result<()> {
+    pub(crate) fn publish(&self, numbers: std::ops::Range<usize>, partitioner: &str) -> Result<()> {
         let producer: ThreadedProducer<DefaultProducerContext> =
             config(self.cluster).set("partitioner", partitioner).create()?;
         let topic = format!("{}-orders", self.mesh.name);
@@ -266,7 +266,7 @@ impl Shop<'_> {
         Ok(producer.flush(PATIENCE)?)
     }
 
-    fn outcomes(&self, count: usize) -> Result<Vec<SagaOutcome>> {
+    pub(crate) fn outcomes(&self, count: usize) -> Result<Vec<SagaOutcome>> {
         let topic = self.names.outcomes();
         let values = eventually(Duration::from_secs(60), "every order has its outcome", || {
             let values = read_values(self.cluster, &topic)?;

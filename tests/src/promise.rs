@@ -15,6 +15,7 @@ pub struct Promise {
     pub(crate) body: PromiseBody,
     pub(crate) needs: Needs,
     pub(crate) own_broker: bool,
+    pub(crate) embedded_only: bool,
     pub(crate) secured: bool,
     pub(crate) python: bool,
     pub(crate) undisturbed: bool,
@@ -74,8 +75,8 @@ impl Promise {
         // `module_path!()` begins with the name of the test binary.
         let name = name.strip_prefix("promises::").unwrap_or(name).to_owned();
         let limit = Duration::from_secs(60);
-        let (own_broker, secured, python, undisturbed) = (false, false, false, false);
-        Promise { name, body, needs, own_broker, secured, python, undisturbed, limit }
+        let (own_broker, embedded_only, secured, python, undisturbed) = (false, false, false, false, false);
+        Promise { name, body, needs, own_broker, embedded_only, secured, python, undisturbed, limit }
     }
 
     /// It needs a registry beside its broker.
@@ -91,6 +92,11 @@ impl Promise {
     /// It stops, kills or freezes its broker, or measures it: nobody else may use that one.
     pub fn own_broker(self) -> Promise {
         Promise { own_broker: true, ..self }
+    }
+
+    /// It is about what only the embedded broker can do: fail on demand.
+    pub fn embedded_only(self) -> Promise {
+        Promise { embedded_only: true, ..self }
     }
 
     /// It changes for a while what holds for everybody on its servers: no other promise runs meanwhile.
@@ -111,6 +117,7 @@ impl Promise {
     pub(crate) fn kinds(&self) -> &'static [Kind] {
         match self.needs {
             Needs::Nothing => &[],
+            _ if self.embedded_only => &[Kind::Embedded],
             _ if self.secured => &[Kind::Kafka],
             Needs::Broker | Needs::BrokerAndRegistry => &[Kind::Embedded, Kind::Kafka],
             Needs::Registry => &[Kind::Embedded, Kind::Registry],

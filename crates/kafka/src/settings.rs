@@ -37,6 +37,7 @@ const OURS: &[(&str, &str)] = &[
     ("allow.auto.create.topics", "topics are created by `quadrille apply`"),
     ("enable.partition.eof", "the mesh reads ends itself"),
     ("retry.backoff.ms", "transactions rely on a short one"),
+    ("log.connection.close", "transactions rely on being told of a connection that broke"),
 ];
 
 /// How to reach the cluster. Shown for debugging, it keeps the values of the user's settings to itself: one of them may be
@@ -141,7 +142,9 @@ impl Settings {
         let mut config = self.idempotent_producer(one_by_one);
         config
             .set("transactional.id", transactional_id)
-            .set("transaction.timeout.ms", self.transaction_timeout.as_millis().to_string());
+            .set("transaction.timeout.ms", self.transaction_timeout.as_millis().to_string())
+            // A connection that breaks is no warning to the client; `crate::transaction` has to know.
+            .set_log_level(RDKafkaLogLevel::Info);
         config
     }
 

@@ -5,24 +5,24 @@
 //! in steps of 100 ms.
 //!
 //! A producer is dropped and built anew, with the same transactional ID, whenever its state is in doubt: an error that
-//! is neither retriable nor abortable, any abort, or a commit so slow that the client may have sent it twice (a
-//! late copy of that request would end the *next* transaction; a new epoch makes the broker refuse it). Source: KIP-98,
-//! KIP-447, and KIP-890, whose second part librdkafka 2.12 does not speak.
+//! is neither retriable nor abortable, any abort, or a commit that the client may have sent twice (a late copy of that request
+//! would end the *next* transaction; a new epoch makes the broker refuse it). Source: KIP-98, KIP-447, and KIP-890, whose
+//! second part librdkafka 2.12 does not speak.
 //!
-//! Time is not the only sign of a second copy, but the only one that comes in time. The client's statistics count requests
-//! by type (`brokers.*.req.EndTxn`), retries included, and one more than commits and aborts is a retry. They are given out
-//! at most once a second (the granularity of `statistics.interval.ms`), on a timer of the client's own and not after a
-//! commit; a transaction takes milliseconds. To rely on the count, each commit would have to wait for the next statistics,
-//! and without waiting the next transactions are over, torn or not, before it is known. Nor does the client's error
-//! callback say anything: it sends the request again by itself, after `retry.backoff.ms` and a new connection. So the
-//! count is not used. Where the client leaves the repetition to its caller, the caller knows, and drops the producer.
+//! The client sends a request twice, by itself, when its connection breaks or the answer does not come in time. It logs both
+//! (`FAIL`, at a level that is not shown otherwise, and `REQTMOUT`), before it sends anything again, into the queue that is
+//! polled here: so it is known when the commit returns. The error callback says nothing, and statistics come once a second. It
+//! suppresses a line that repeats the one before within 30 s; the first has cost the producer by then. Where the client leaves
+//! the repetition to its caller, the caller knows. A commit that is slow for no reason known counts as repeated too.
 
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext, PurgeConfig};
@@ -35,6 +35,9 @@ use crate::{ClientErrors, Error, Partition, Settings, failpoint, holding};
 
 /// A commit with its offsets that is slower than this, and than ten times the median, may have been sent twice.
 const SLOW_COMMIT: Duration = Duration::from_millis(75);
+
+/// What the client logs when it gives a connection or a request up, and may send what was in flight again.
+const GIVEN_UP: [&str; 2] = ["FAIL", "REQTMOUT"];
 
 /// How long building a producer is tried before its caller is told.
 const INIT_WAIT: Duration = Duration::from_secs(20);
@@ -105,19 +108,38 @@ impl Failure {
 
 pub(crate) struct Context {
     pub(crate) errors: ClientErrors,
+    /// A connection broke, or an answer did not come: what was in flight may have been sent twice.
+    broken: AtomicBool,
     /// The first record that was not delivered, by its place in the burst; one that was too large before all others.
     undelivered: Mutex<Option<(KafkaError, usize)>>,
 }
 
 impl Context {
     pub(crate) fn new() -> Self {
-        Self { errors: ClientErrors::default(), undelivered: Mutex::new(None) }
+        Self {
+            errors: ClientErrors::default(),
+            broken: AtomicBool::new(false),
+            undelivered: Mutex::new(None),
+        }
     }
 }
 
 impl ClientContext for Context {
     fn error(&self, error: KafkaError, reason: &str) {
         self.errors.report(&error, reason);
+    }
+
+    fn log(&self, level: RDKafkaLogLevel, fac: &str, message: &str) {
+        if GIVEN_UP.contains(&fac) {
+            self.broken.store(true, Ordering::Relaxed);
+        }
+        match level {
+            RDKafkaLogLevel::Warning => tracing::warn!(target: "librdkafka", "{fac} {message}"),
+            RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info | RDKafkaLogLevel::Debug => {
+                tracing::debug!(target: "librdkafka", "{fac} {message}");
+            }
+            _ => tracing::error!(target: "librdkafka", "{fac} {message}"),
+        }
     }
 }
 
@@ -254,15 +276,20 @@ impl Transactor {
             }
         }
         let committed = began.elapsed();
+        while producer.in_flight_count() > 0 {
+            producer.poll(Duration::ZERO); // what the client has to say about its connections
+        }
+        let broken = producer.context().broken.load(Ordering::Relaxed);
         metrics::histogram!("quadrille_commit_seconds").record(committed.as_secs_f64());
         let took = sent.took + committed;
-        if sent.repeated || took > SLOW_COMMIT.max(self.commits.get() * 10) {
+        if sent.repeated || broken || took > SLOW_COMMIT.max(self.commits.get() * 10) {
             tracing::info!(
                 target: "quadrille::kafka",
                 transactional_id = self.transactional_id,
                 took_ms = took.as_millis() as u64,
                 sent.repeated,
-                "a commit that was slow or repeated: the producer is built anew"
+                broken,
+                "a commit that was slow, repeated, or over a connection that broke: the producer is built anew"
             );
             metrics::counter!("quadrille_producers_rebuilt_total").increment(1);
             self.producer = None;
@@ -504,5 +531,19 @@ impl Median {
         let mut sorted: Vec<_> = self.0.iter().copied().collect();
         sorted.sort_unstable();
         sorted.get(sorted.len() / 2).copied().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_that_broke_is_known_from_what_the_client_logs() {
+        let context = Context::new();
+        context.log(RDKafkaLogLevel::Info, "GETPID", "something else");
+        assert!(!context.broken.load(Ordering::Relaxed));
+        context.log(RDKafkaLogLevel::Info, "FAIL", "[thrd:b]: b: Disconnected (after 5ms in state UP)");
+        assert!(context.broken.load(Ordering::Relaxed));
     }
 }

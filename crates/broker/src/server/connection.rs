@@ -10,8 +10,9 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::dispatch::{self, Answer, Refused};
+use super::dispatch::{self, Answer};
 use super::frame::{self, BadLength};
+use crate::faults::{Cut, Line};
 use crate::state::Shared;
 
 /// Answers that may wait for the journal before the connection stops reading.
@@ -25,7 +26,7 @@ pub(crate) enum Closed {
     #[error(transparent)]
     Length(#[from] BadLength),
     #[error(transparent)]
-    Request(#[from] Refused),
+    Request(#[from] Cut),
     #[error("the broker can't write any more")]
     Failed,
 }
@@ -33,14 +34,14 @@ pub(crate) enum Closed {
 /// Serves a connection until the client closes it or breaks the protocol.
 pub(crate) async fn serve(shared: &std::sync::Arc<Shared>, mut stream: TcpStream) -> Result<(), Closed> {
     stream.set_nodelay(true)?;
-    let host = stream.peer_addr()?.ip().to_string();
+    let mut line = Line::new(stream.peer_addr()?.ip().to_string());
     let mut received = BytesMut::with_capacity(16 * 1024);
     let mut answers: VecDeque<Answer> = VecDeque::new();
     loop {
         while answers.len() < MAX_WAITING
             && let Some(request) = frame::take(&mut received, shared.config.max_frame_bytes)?
         {
-            handle(shared, request, &host, &mut stream, &mut answers).await?;
+            handle(shared, request, &mut line, &mut stream, &mut answers).await?;
         }
         if let Some(first) = answers.front() {
             tokio::select! {
@@ -65,7 +66,7 @@ pub(crate) async fn serve(shared: &std::sync::Arc<Shared>, mut stream: TcpStream
 async fn handle(
     shared: &std::sync::Arc<Shared>,
     request: Bytes,
-    host: &str,
+    line: &mut Line,
     stream: &mut TcpStream,
     answers: &mut VecDeque<Answer>,
 ) -> Result<(), Closed> {
@@ -77,14 +78,14 @@ async fn handle(
             write_next(stream, answers).await?;
         }
     }
-    if let Some(answer) = Box::pin(dispatch::handle(shared, request, host)).await? {
-        answers.push_back(answer);
-    }
-    Ok(())
+    Ok(Box::pin(line.carry_out(shared, request, answers)).await?)
 }
 
 async fn write_next(stream: &mut TcpStream, answers: &mut VecDeque<Answer>) -> io::Result<()> {
     if let Some(answer) = answers.pop_front() {
+        if let Some(moment) = answer.not_before {
+            tokio::time::sleep_until(moment).await;
+        }
         stream.write_all(&answer.bytes).await?;
     }
     Ok(())

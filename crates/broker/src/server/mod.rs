@@ -1,7 +1,7 @@
 //! Sockets: connections, frames, and which request goes where.
 
 mod connection;
-mod dispatch;
+pub(crate) mod dispatch;
 mod frame;
 mod shape;
 pub(crate) mod shapes;
