@@ -288,12 +288,17 @@ impl Mesh<'_> {
     }
 
     pub(crate) fn start(&self, calls: &Calls, instance: &str) -> Result<Service> {
+        self.start_as(calls, Some(instance))
+    }
+
+    /// A static member, or one that is new each time.
+    pub(crate) fn start_as(&self, calls: &Calls, instance: Option<&str>) -> Result<Service> {
         let config = ServiceConfig {
             settings: self.settings.clone(),
             specs: vec![self.spec()],
             handlers: BTreeMap::from([("charge".to_owned(), calls.handler())]),
             lanes: 1,
-            instance: Some(instance.to_owned()),
+            instance: instance.map(str::to_owned),
             drain: Duration::from_secs(5),
         };
         Ok(Service::start(config, self.runtime.handle())?)
