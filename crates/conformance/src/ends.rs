@@ -4,8 +4,8 @@ use anyhow::{Result, ensure};
 use kafka_protocol::error::ResponseError as E;
 
 use crate::Context;
+use crate::by_hand::{Owner, Raw};
 use crate::client::unique;
-use crate::raw::{Owner, Raw};
 use crate::wait::until;
 
 const OK: i16 = 0;

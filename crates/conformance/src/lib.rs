@@ -11,6 +11,7 @@
 //! The broker under test needs: no topic creation on the side, a smallest session time-out of 6 s, an initial rebalance delay
 //! of 0, and expired transactions, retention and compaction looked for at least once a second.
 
+mod by_hand;
 mod client;
 mod compaction;
 mod ends;
@@ -19,7 +20,6 @@ mod fetch;
 mod groups;
 mod offsets;
 mod produce;
-mod raw;
 mod retention;
 mod statics;
 mod topics;
