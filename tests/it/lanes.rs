@@ -166,10 +166,10 @@ fn incompressible(bytes: usize) -> String {
 
 /// Calls of the handler, by correlation ID.
 #[derive(Clone, Default)]
-struct Calls(Arc<Mutex<BTreeMap<String, usize>>>, Arc<AtomicUsize>);
+pub(crate) struct Calls(Arc<Mutex<BTreeMap<String, usize>>>, Arc<AtomicUsize>);
 
 impl Calls {
-    fn total(&self) -> usize {
+    pub(crate) fn total(&self) -> usize {
         self.1.load(Ordering::Relaxed)
     }
 
@@ -204,16 +204,16 @@ impl Calls {
 }
 
 /// One step, `charge`, listening to `OrderPlaced`.
-struct Mesh<'a> {
+pub(crate) struct Mesh<'a> {
     cluster: &'a Cluster,
-    names: Names,
-    settings: Settings,
+    pub(crate) names: Names,
+    pub(crate) settings: Settings,
     runtime: tokio::runtime::Runtime,
     guarantee: Guarantee,
 }
 
 impl Mesh<'_> {
-    fn create(cluster: &Cluster) -> Result<Mesh<'_>> {
+    pub(crate) fn create(cluster: &Cluster) -> Result<Mesh<'_>> {
         Self::create_with(cluster, Guarantee::ExactlyOnce)
     }
 
@@ -242,15 +242,15 @@ impl Mesh<'_> {
         Ok(mesh)
     }
 
-    fn orders(&self) -> String {
+    pub(crate) fn orders(&self) -> String {
         format!("{}.orders", self.names.mesh())
     }
 
-    fn payments(&self) -> String {
+    pub(crate) fn payments(&self) -> String {
         format!("{}.payments", self.names.mesh())
     }
 
-    fn spec(&self) -> ServiceSpec {
+    pub(crate) fn spec(&self) -> ServiceSpec {
         let event = |topic: String, owner, starts: Option<&str>| EventSpec {
             topic,
             partitions: PARTITIONS,
@@ -287,7 +287,8 @@ impl Mesh<'_> {
         }
     }
 
-    fn start(&self, calls: &Calls, instance: Option<&str>) -> Result<Service> {
+    /// A static member, or one that is new each time.
+    pub(crate) fn start(&self, calls: &Calls, instance: Option<&str>) -> Result<Service> {
         let config = ServiceConfig {
             settings: self.settings.clone(),
             specs: vec![self.spec()],
@@ -307,7 +308,7 @@ impl Mesh<'_> {
     }
 
     /// Sends orders, each with an event ID of its own, and says how many lie where murmur2 would not put them.
-    fn publish(&self, numbers: std::ops::Range<usize>, partitioner: &str) -> Result<usize> {
+    pub(crate) fn publish(&self, numbers: std::ops::Range<usize>, partitioner: &str) -> Result<usize> {
         let (producer, topic) = (self.producer(partitioner)?, self.orders());
         for number in numbers.clone() {
             let id = format!("{partitioner}-{number}-{}", fastrand::u32(..));
@@ -333,7 +334,7 @@ impl Mesh<'_> {
     }
 
     /// Waits until the group has committed everything in its inputs, `orders` records of the orders topic among them.
-    fn until_settled(&self, orders: usize) -> Result<()> {
+    pub(crate) fn until_settled(&self, orders: usize) -> Result<()> {
         eventually(Duration::from_secs(90), "the group stands at the end of its inputs", || {
             let sent = read_to_end(self.cluster, &self.orders(), Isolation::ReadCommitted)?;
             ensure!(sent.len() == orders, "{} records were sent, not {orders}", sent.len());

@@ -2,6 +2,7 @@
 
 mod conformance;
 mod differential;
+mod faults;
 mod gives_up;
 mod gives_up_killed;
 mod guarantees;
@@ -38,6 +39,7 @@ fn promises() -> Vec<Promise> {
         standalone::promises(),
         conformance::promises(),
         differential::promises(),
+        faults::promises(),
         gives_up::promises(),
         gives_up_killed::promises(),
         guarantees::promises(),

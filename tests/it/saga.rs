@@ -32,7 +32,7 @@ const ORDERS: usize = 300;
 const LONG: Duration = Duration::from_secs(60);
 
 /// Every tenth is out of stock, every seventh has a declined card; some are both.
-fn is_refused(number: usize) -> bool {
+pub(crate) fn is_refused(number: usize) -> bool {
     number.is_multiple_of(10) || number.is_multiple_of(7)
 }
 
@@ -150,10 +150,10 @@ fn an_ended_saga_is_forgotten_and_what_comes_later_begins_nothing(cluster: &Clus
 }
 
 /// The order flow with JSON bodies, its participants in memory.
-struct Shop<'a> {
+pub(crate) struct Shop<'a> {
     cluster: &'a Cluster,
     mesh: Mesh,
-    names: Names,
+    pub(crate) names: Names,
     settings: Settings,
     runtime: tokio::runtime::Runtime,
     effects: Effects,
@@ -163,13 +163,13 @@ struct Shop<'a> {
 #[derive(Clone, Default)]
 struct Effects(Arc<Mutex<Vec<(String, String, Action)>>>);
 
-struct Running {
+pub(crate) struct Running {
     services: Vec<Service>,
     coordinator: Coordinator,
 }
 
 impl Running {
-    fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.services.iter().for_each(Service::stop);
         self.coordinator.stop();
     }
@@ -216,7 +216,7 @@ impl Shop<'_> {
         (1..21).try_for_each(|number| self.check_effects(&format!("order-{number}"), is_refused(number)))
     }
 
-    fn open<'a>(cluster: &'a Cluster, deadline: &str) -> Result<Shop<'a>> {
+    pub(crate) fn open<'a>(cluster: &'a Cluster, deadline: &str) -> Result<Shop<'a>> {
         let name = cluster.unique("shop");
         let text = include_str!("saga.yaml").replace("MESH", &name).replace("DEADLINE", deadline);
         let none = |path: &str| Err(format!("no schema {path}"));
@@ -241,7 +241,7 @@ impl Shop<'_> {
         })
     }
 
-    fn start(&self, services: &[&str]) -> Result<Running> {
+    pub(crate) fn start(&self, services: &[&str]) -> Result<Running> {
         let coordinator = self.coordinator(Duration::from_secs(3_600))?;
         let services = services.iter().map(|name| self.start_service(name)).collect::<Result<_>>()?;
         Ok(Running { services, coordinator })
@@ -284,7 +284,7 @@ impl Shop<'_> {
         Ok(Service::start(config, self.runtime.handle())?)
     }
 
-    fn publish(&self, numbers: std::ops::Range<usize>, partitioner: &str) -> Result<()> {
+    pub(crate) fn publish(&self, numbers: std::ops::Range<usize>, partitioner: &str) -> Result<()> {
         let producer: ThreadedProducer<DefaultProducerContext> =
             config(self.cluster).set("partitioner", partitioner).create()?;
         let topic = format!("{}-orders", self.mesh.name);
@@ -307,7 +307,7 @@ impl Shop<'_> {
         Ok(producer.flush(PATIENCE)?)
     }
 
-    fn outcomes(&self, count: usize) -> Result<Vec<SagaOutcome>> {
+    pub(crate) fn outcomes(&self, count: usize) -> Result<Vec<SagaOutcome>> {
         let topic = self.names.outcomes();
         let values = eventually(Duration::from_secs(60), "every order has its outcome", || {
             let values = read_values(self.cluster, &topic)?;

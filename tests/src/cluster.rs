@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use anyhow::{Context, Result, bail};
 
+use crate::faults::Faults;
 use crate::process::Process;
 use crate::secured::Access;
 
@@ -45,6 +46,10 @@ pub trait Server: Send {
     fn bootstrap(&self) -> Option<String>;
     /// The base URL of its registry, if it has one. Known once it has started.
     fn registry_url(&self) -> Option<String>;
+    /// The base URL of the control endpoint of its faults, if it has one. Known once it has started.
+    fn faults_url(&self) -> Option<String> {
+        None
+    }
     /// How clients get in, if not everybody does. Known once it has started.
     fn access(&self) -> Option<Access> {
         None
@@ -57,6 +62,7 @@ pub trait Server: Send {
 pub struct Node {
     bootstrap: Option<String>,
     registry_url: Option<String>,
+    faults_url: Option<String>,
     access: Option<Access>,
     log: PathBuf,
     server: Mutex<Box<dyn Server>>,
@@ -67,8 +73,8 @@ impl Node {
     pub fn start(mut server: Box<dyn Server>) -> Result<Arc<Node>> {
         server.start().with_context(|| format!("log: {}", server.log().display()))?;
         let (bootstrap, registry_url, log) = (server.bootstrap(), server.registry_url(), server.log());
-        let access = server.access();
-        Ok(Arc::new(Node { bootstrap, registry_url, access, log, server: Mutex::new(server) }))
+        let (access, faults_url) = (server.access(), server.faults_url());
+        Ok(Arc::new(Node { bootstrap, registry_url, faults_url, access, log, server: Mutex::new(server) }))
     }
 
     fn server(&self) -> MutexGuard<'_, Box<dyn Server>> {
@@ -111,6 +117,11 @@ impl Cluster {
     pub fn registry_url(&self) -> &str {
         let url = self.nodes.iter().find_map(|node| node.registry_url.as_deref());
         url.expect("this promise asked for no registry: add .with_registry()")
+    }
+
+    /// What goes wrong on demand. An error where others use the broker too, or where nothing can go wrong on demand.
+    pub fn faults(&self) -> Result<Faults> {
+        Faults::at(self.broker()?.faults_url.as_deref().context("this broker has no faults on demand")?)
     }
 
     /// How a secured broker is used. Panics in a promise that asked for no such broker.

@@ -20,7 +20,8 @@ const STOP_LIMIT: Duration = Duration::from_secs(60);
 pub struct Embedded {
     program: PathBuf,
     folder: PathBuf,
-    ports: Option<(u16, u16)>,
+    /// Of the broker, the registry and the control endpoint of faults.
+    ports: Option<(u16, u16, u16)>,
     process: Option<Process>,
 }
 
@@ -31,20 +32,21 @@ impl Embedded {
         Ok(Embedded { program: program("quadrille")?, folder: folder.to_owned(), ports: None, process: None })
     }
 
-    fn launch(&mut self, (port, registry_port): (u16, u16)) -> Result<()> {
+    fn launch(&mut self, (port, registry_port, faults_port): (u16, u16, u16)) -> Result<()> {
         let log = self.log();
         let earlier = fs::metadata(&log).map(|meta| meta.len()).unwrap_or(0);
         let mut command = Command::new(&self.program);
         command.args(["broker", "--listen", &format!("127.0.0.1:{port}")]);
         command.args(["--registry", &format!("127.0.0.1:{registry_port}")]);
+        command.args(["--faults", &format!("127.0.0.1:{faults_port}")]);
         command.arg("--data").arg(self.folder.join("data"));
         // RUST_LOG of the tests speaks of the tests; a broker that logs every request would be another broker.
         command.env_remove("RUST_LOG");
         let process = Process::spawn("quadrille broker", command, &log)?;
-        let ready = format!("registry http://127.0.0.1:{registry_port}\n");
+        let ready = format!("faults http://127.0.0.1:{faults_port}/faults\n");
         process.wait_ready(START_LIMIT, || grown_by(&log, earlier).contains(&ready))?;
         self.process = Some(process);
-        self.ports = Some((port, registry_port));
+        self.ports = Some((port, registry_port, faults_port));
         Ok(())
     }
 }
@@ -59,7 +61,7 @@ impl Server for Embedded {
         }
         let mut last = None;
         for _ in 0..3 {
-            match self.launch((free_port()?, free_port()?)) {
+            match self.launch((free_port()?, free_port()?, free_port()?)) {
                 Err(error) if format!("{error:#}").contains("Address already in use") => last = Some(error),
                 other => return other,
             }
@@ -82,11 +84,15 @@ impl Server for Embedded {
     }
 
     fn bootstrap(&self) -> Option<String> {
-        self.ports.map(|(port, _)| format!("127.0.0.1:{port}"))
+        self.ports.map(|(port, ..)| format!("127.0.0.1:{port}"))
     }
 
     fn registry_url(&self) -> Option<String> {
-        self.ports.map(|(_, port)| format!("http://127.0.0.1:{port}"))
+        self.ports.map(|(_, port, _)| format!("http://127.0.0.1:{port}"))
+    }
+
+    fn faults_url(&self) -> Option<String> {
+        self.ports.map(|(.., port)| format!("http://127.0.0.1:{port}"))
     }
 
     fn log(&self) -> PathBuf {

@@ -13,12 +13,14 @@
 //! - [`secured`]: certificates and passwords for a Kafka that lets not everybody in
 //! - [`python`]: Python with clients that others write with
 //! - [`clients`], [`http`]: plain clients for promises
+//! - [`faults`]: what the embedded broker does wrong on demand
 //! - [`fleet`]: the services of a mesh as processes that are killed, frozen and started again
 //! - [`process`], [`ports`], [`wait`], [`folders`]: the small parts below
 
 pub mod clients;
 pub mod cluster;
 pub mod embedded;
+pub mod faults;
 pub mod fleet;
 pub mod folders;
 pub mod http;

@@ -19,6 +19,7 @@ pub struct Promise {
     pub(crate) body: PromiseBody,
     pub(crate) needs: Needs,
     pub(crate) own_broker: bool,
+    pub(crate) embedded_only: bool,
     pub(crate) secured: bool,
     pub(crate) of_kafka_only: bool,
     pub(crate) python: bool,
@@ -93,6 +94,7 @@ impl Promise {
             body,
             needs,
             own_broker: false,
+            embedded_only: false,
             secured: false,
             of_kafka_only: false,
             python: false,
@@ -116,6 +118,11 @@ impl Promise {
         Promise { own_broker: true, ..self }
     }
 
+    /// It is about what only the embedded broker can do: fail on demand.
+    pub fn embedded_only(self) -> Promise {
+        Promise { embedded_only: true, ..self }
+    }
+
     /// It changes for a while what holds for everybody on its servers: no other promise runs meanwhile.
     pub fn undisturbed(self) -> Promise {
         Promise { undisturbed: true, ..self }
@@ -134,6 +141,7 @@ impl Promise {
     pub(crate) fn kinds(&self) -> &'static [Kind] {
         match self.needs {
             Needs::Nothing => &[],
+            _ if self.embedded_only => &[Kind::Embedded],
             _ if self.of_kafka_only => &[Kind::Kafka],
             Needs::Broker | Needs::BrokerAndRegistry => &[Kind::Embedded, Kind::Kafka],
             Needs::Registry => &[Kind::Embedded, Kind::Registry],

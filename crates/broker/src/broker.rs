@@ -13,6 +13,7 @@ use tokio::runtime::Runtime;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::faults::Faults;
 use crate::server;
 use crate::state::shared::{run_flusher, run_timekeeper};
 use crate::state::{Shared, recovery};
@@ -89,6 +90,11 @@ impl Broker {
     /// started it should end it, and start again when the cause is gone.
     pub fn failure(&self) -> Option<String> {
         self.shared.failure()
+    }
+
+    /// Faults on demand.
+    pub fn faults(&self) -> &Faults {
+        &self.shared.config.faults
     }
 
     /// Counters so far.

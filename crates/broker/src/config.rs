@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::faults::Faults;
+
 /// When an acknowledgement may leave the broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flush {
@@ -55,6 +57,8 @@ pub struct Config {
     pub compaction_key_bytes: usize,
     /// Bytes of a partition's newest batches kept in memory before they go to its segment file.
     pub tail_bytes: usize,
+    /// Faults on demand; none unless rules are added.
+    pub faults: Faults,
 }
 
 impl Config {
@@ -80,6 +84,7 @@ impl Config {
             maintenance_interval_ms: 1_000,
             compaction_key_bytes: 32 * 1024 * 1024,
             tail_bytes: 256 * 1024,
+            faults: Faults::default(),
         }
     }
 }

@@ -70,6 +70,9 @@
 //! Any other version closes the connection, but for ApiVersions, where a newer client gets an answer that it can read.
 //! As in Apache Kafka 4, Produce is listed from version 0, since old librdkafka compresses only then, and refused below 3.
 //!
+//! # Faults on demand
+//! [`Broker::faults`] and [`Config::faults`] make it fail as networks, disks and clusters do; [`faults`] has them by name.
+//!
 //! # Known differences from Apache Kafka
 //! - Retention and compaction look for work once a second ([`Config::maintenance_interval_ms`]), not every five minutes and 15 s.
 //!   Compaction of a partition waits for a checkpoint, packs nothing again that it took from a compressed batch, and drops a
@@ -77,6 +80,9 @@
 //! - A transaction's markers are written together with its decision: what is committed is visible at once, and a new transaction
 //!   never meets `CONCURRENT_TRANSACTIONS`. Apache Kafka does both a little later. An expired transaction is aborted at once,
 //!   not at the next look.
+//! - EndTxn ends at version 3: no new epoch for each transaction (KIP-890, second part), which librdkafka 2.12 does not ask
+//!   for. To clients below version 5 Apache Kafka 4.3 gives none either, so a late copy of an end ends the next transaction on both.
+//!   That a record needs its partition in the open transaction (first part) is checked for every version of Produce.
 //! - InitProducerId aborts the open transaction of the owner before and answers at once, without a round of retries.
 //! - No KIP-848 and share groups, no fetch sessions, no topic IDs in Fetch and Produce, no ACLs, quotas, SASL or TLS.
 //!   Transactional IDs never expire.
@@ -91,6 +97,7 @@ mod config;
 mod disk;
 mod error;
 mod failpoint;
+pub mod faults;
 #[cfg(test)]
 mod fuzz;
 mod group;
@@ -105,3 +112,4 @@ pub use config::{Config, Flush};
 #[cfg(feature = "power-cut")]
 pub use disk::trace;
 pub use error::{Error, Result};
+pub use faults::{Effect, Faults, Rule};

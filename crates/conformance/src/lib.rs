@@ -15,8 +15,10 @@
 
 mod admin;
 mod batches;
+mod by_hand;
 mod client;
 mod compaction;
+mod ends;
 mod fencing;
 mod fetch;
 mod forget;
@@ -177,6 +179,14 @@ checks! {
         interleaved_transactions_are_told_apart,
         a_refused_record_leaves_the_transaction_to_be_aborted,
         many_small_transactions_stay_in_order;
+    ends:
+        an_end_may_be_repeated_but_not_changed,
+        a_transaction_begins_behind_the_markers_of_the_one_before,
+        a_late_copy_of_an_end_ends_the_next_transaction,
+        a_late_copy_of_a_predecessors_end_is_refused,
+        a_record_outside_of_its_transaction_is_refused,
+        an_end_without_a_beginning_is_refused,
+        an_end_by_somebody_else_is_refused;
     fencing:
         metadata_of_nobody_is_not_fenced,
         metadata_of_nobody_is_accepted_by_an_empty_group,

@@ -5,9 +5,9 @@
 //! in steps of 100 ms.
 //!
 //! A producer is dropped and built anew, with the same transactional ID, whenever its state is in doubt: an error that
-//! is neither retriable nor abortable, any abort, or a commit so slow that the client may have sent it twice (a
-//! late copy of that request would end the *next* transaction; a new epoch makes the broker refuse it). Source: KIP-98,
-//! KIP-447, and KIP-890, whose second part librdkafka 2.12 does not speak.
+//! is neither retriable nor abortable, any abort, or a commit that the client may have sent twice (a late copy of that request
+//! would end the *next* transaction; a new epoch makes the broker refuse it). Source: KIP-98, KIP-447, and KIP-890, whose
+//! second part librdkafka 2.12 does not speak.
 //!
 //! The client sends a request again where its connection breaks, or where there is no answer within `socket.timeout.ms`
 //! (librdkafka, `rd_kafka_txn_handle_EndTxn`; other repetitions follow an answer, so no copy of theirs is late). The first
@@ -109,7 +109,7 @@ impl Failure {
 
 pub(crate) struct Context {
     pub(crate) errors: ClientErrors,
-    /// A connection has broken that was up.
+    /// A connection broke, or an answer did not come: what was in flight may have been sent twice.
     broken: AtomicBool,
     /// The first record that was not delivered, by its place in the burst; one that was too large before all others.
     undelivered: Mutex<Option<(KafkaError, usize)>>,
@@ -131,7 +131,7 @@ impl ClientContext for Context {
     }
 
     fn log(&self, level: RDKafkaLogLevel, category: &str, message: &str) {
-        if is_broken_connection(category, message) {
+        if is_given_up(category, message) {
             self.broken.store(true, Ordering::Release);
         }
         if level as i32 <= RDKafkaLogLevel::Warning as i32 {
@@ -142,10 +142,10 @@ impl ClientContext for Context {
     }
 }
 
-/// Whether the client says that a connection broke on which requests may have been sent: one that could not be made has
-/// lost none, and a broker that is down is no reason to build producers anew for ever.
-fn is_broken_connection(category: &str, message: &str) -> bool {
-    category == "FAIL" && message.contains(" in state UP")
+/// Whether the client says that an answer did not come, or that a connection broke on which requests may have been sent: one
+/// that could not be made has lost none, and a broker that is down is no reason to build producers anew for ever.
+fn is_given_up(category: &str, message: &str) -> bool {
+    category == "REQTMOUT" || category == "FAIL" && message.contains(" in state UP")
 }
 
 /// Whether a connection of the producer's has broken since it was built. Takes in all that its client has said.
@@ -546,5 +546,19 @@ impl Median {
         let mut sorted: Vec<_> = self.0.iter().copied().collect();
         sorted.sort_unstable();
         sorted.get(sorted.len() / 2).copied().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_that_broke_is_known_from_what_the_client_logs() {
+        let context = Context::new();
+        context.log(RDKafkaLogLevel::Info, "GETPID", "something else");
+        assert!(!context.broken.load(Ordering::Relaxed));
+        context.log(RDKafkaLogLevel::Info, "FAIL", "[thrd:b]: b: Disconnected (after 5ms in state UP)");
+        assert!(context.broken.load(Ordering::Relaxed));
     }
 }

@@ -41,6 +41,11 @@ impl Piece {
         if flush { self.file.flush() } else { Ok(()) }
     }
 
+    /// Writes the first half of the piece, as a device does whose space ends there.
+    pub(crate) fn write_half(&self) -> std::io::Result<()> {
+        self.file.write_all_at(&self.bytes[..self.bytes.len() / 2], self.at)
+    }
+
     /// The buffer, for use again.
     pub(crate) fn recycle(mut self) -> Vec<u8> {
         self.bytes.clear();

@@ -17,9 +17,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::dispatch::{self, Answer, Refused};
+use super::dispatch::{self, Answer};
 use super::frame::{self, BadLength};
 use super::room::{Held, Load, SMALL};
+use crate::faults::{Cut, Line};
 use crate::state::Shared;
 
 /// Answers that may wait for the journal before the connection stops reading.
@@ -35,7 +36,7 @@ pub(crate) enum Closed {
     #[error(transparent)]
     Length(#[from] BadLength),
     #[error(transparent)]
-    Request(#[from] Refused),
+    Request(#[from] Cut),
     #[error("the broker can't write any more")]
     Failed,
     #[error("the client took too long to {0}")]
@@ -54,7 +55,7 @@ impl Closed {
 /// Serves a connection until the client closes it, breaks the protocol or does not go on.
 pub(crate) async fn serve(shared: &std::sync::Arc<Shared>, mut stream: TcpStream) -> Result<(), Closed> {
     stream.set_nodelay(true)?;
-    let host = stream.peer_addr()?.ip().to_string();
+    let mut line = Line::new(stream.peer_addr()?.ip().to_string());
     let mut incoming = Incoming::new(shared);
     let mut answers = Answers::new(shared);
     loop {
@@ -62,7 +63,7 @@ pub(crate) async fn serve(shared: &std::sync::Arc<Shared>, mut stream: TcpStream
             && let Some(request) = frame::take(&mut incoming.received, shared.config.max_frame_bytes)?
         {
             incoming.whole();
-            handle(shared, request, &host, (&mut stream, &mut incoming), &mut answers).await?;
+            handle(shared, request, &mut line, (&mut stream, &mut incoming), &mut answers).await?;
         }
         if let Some(first) = answers.queue.front() {
             tokio::select! {
@@ -88,7 +89,7 @@ pub(crate) async fn serve(shared: &std::sync::Arc<Shared>, mut stream: TcpStream
 async fn handle(
     shared: &std::sync::Arc<Shared>,
     request: Bytes,
-    host: &str,
+    line: &mut Line,
     (stream, incoming): (&mut TcpStream, &mut Incoming<'_>),
     answers: &mut Answers<'_>,
 ) -> Result<(), Closed> {
@@ -99,11 +100,11 @@ async fn handle(
         }
         answers.write_next(stream).await?;
     }
-    let mut handled = Box::pin(dispatch::handle(shared, request, host));
-    let answer = loop {
+    let mut handled = Box::pin(line.carry_out(shared, request, &mut answers.queue));
+    loop {
         tokio::select! {
             biased;
-            answer = &mut handled => break answer?,
+            done = &mut handled => break done?,
             // A client that goes meanwhile is not waited for.
             read = incoming.read(stream), if may_wait && incoming.received.len() < PIPELINED => {
                 if read? == 0 {
@@ -111,10 +112,9 @@ async fn handle(
                 }
             }
         }
-    };
+    }
     drop(handled);
     incoming.patience();
-    answers.queue.extend(answer);
     answers.count();
     Ok(())
 }
@@ -195,6 +195,9 @@ impl<'a> Answers<'a> {
 
     async fn write_next(&mut self, stream: &mut TcpStream) -> Result<(), Closed> {
         if let Some(answer) = self.queue.front() {
+            if let Some(moment) = answer.not_before {
+                tokio::time::sleep_until(moment).await;
+            }
             let slow = Duration::from_millis(self.shared.config.slow_client_ms);
             let written = timeout(slow, stream.write_all(&answer.bytes)).await;
             written.map_err(|_| Closed::Slow("read an answer"))??;

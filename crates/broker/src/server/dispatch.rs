@@ -12,12 +12,14 @@ use crate::api::{self, Context};
 use crate::state::Shared;
 
 /// An answer, and the journal position it has to wait for.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Answer {
     pub(crate) bytes: Bytes,
     pub(crate) position: u64,
     /// Room that the bytes take, if they are many; given back with them.
     pub(crate) _room: Option<Arc<Held>>,
+    /// A fault holds it back until then.
+    pub(crate) not_before: Option<tokio::time::Instant>,
 }
 
 /// A request that can't be answered; its connection is closed.
@@ -151,6 +153,34 @@ async fn route(
     }
 }
 
+/// What is known of a request besides its body.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked {
+    pub(crate) key: ApiKey,
+    pub(crate) version: i16,
+    correlation_id: i32,
+}
+
+/// The head of a request that this broker understands, and its body, whose shape is right.
+pub(crate) fn read(mut request: Bytes) -> Result<(Asked, Bytes), Refused> {
+    let mut start = request.get(..8).ok_or(Refused::Header)?;
+    let (code, version, correlation_id) = (start.get_i16(), start.get_i16(), start.get_i32());
+    let shape = shapes::find(code)
+        .filter(|s| (s.min..=s.max).contains(&version))
+        .ok_or(Refused::Unsupported(code, version))?;
+    let key = shape.key;
+    RequestHeader::decode(&mut request, key.request_header_version(version)).map_err(|_| Refused::Header)?;
+    if !shape::fits(shape.fields, version, version >= shape.flexible_from, &request) {
+        return Err(Refused::Malformed(key, version));
+    }
+    Ok((Asked { key, version, correlation_id }, request))
+}
+
+/// An answer to the request.
+pub(crate) fn answer_to<R: Encodable>(asked: &Asked, response: &R, position: u64) -> Result<Answer, Refused> {
+    encode(asked.key, asked.version, asked.correlation_id, response, position)
+}
+
 fn decode<R: Decodable>(key: ApiKey, version: i16, mut body: Bytes) -> Result<R, Refused> {
     R::decode(&mut body, version).map_err(|_| Refused::Malformed(key, version))
 }
@@ -172,5 +202,5 @@ fn encode<R: Encodable>(
     response.encode(&mut out, version).map_err(|e| failed(&e))?;
     let length = i32::try_from(out.len() - 4).map_err(|e| failed(&e))?;
     (&mut out[..4]).put_i32(length);
-    Ok(Answer { bytes: out.freeze(), position, _room: None })
+    Ok(Answer { bytes: out.freeze(), position, _room: None, not_before: None })
 }

@@ -128,7 +128,7 @@ impl Core {
         }
         let flush = self.config.flush == Flush::Commit;
         let piece = self.journal.take(Vec::new());
-        match piece.write(flush) {
+        match self.config.faults.write(&piece, flush) {
             Ok(()) => {
                 self.flushes += u64::from(flush);
                 self.reached(piece.until);

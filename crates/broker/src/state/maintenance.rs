@@ -36,6 +36,9 @@ impl Core {
         if let Err(error) = self.roll() {
             self.fail(&error);
         }
+        if self.config.faults.may_hang() {
+            self.finish_decided(now_ms);
+        }
         for (place, before) in self.expired(now_ms) {
             let (number, partition) = place;
             self.record(Change::RecordsDeleted { number, partition, offset: before });

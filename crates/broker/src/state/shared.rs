@@ -90,6 +90,12 @@ impl Shared {
         *self.reached.borrow() == u64::MAX
     }
 
+    /// Nothing moves for so long, as in a machine that is out of breath.
+    pub(crate) fn stand_still(&self, pause: std::time::Duration) {
+        let _core = self.lock();
+        std::thread::sleep(pause);
+    }
+
     /// Why nothing can be written any more.
     pub(crate) fn failure(&self) -> Option<String> {
         self.lock().failure.clone()
@@ -152,7 +158,7 @@ pub(crate) fn run_flusher(shared: &Arc<Shared>) {
             Work::Compact(place, job) => run_compaction(shared, place, job),
             Work::Flush(piece) => {
                 failpoint::reach(failpoint::JOURNAL_BEFORE_FLUSH);
-                let result = piece.write(true);
+                let result = shared.config.faults.write(&piece, true);
                 shared.flushes.fetch_add(1, Ordering::Relaxed);
                 let mut core = shared.lock();
                 match result {

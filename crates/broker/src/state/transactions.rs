@@ -27,6 +27,9 @@ impl Core {
         let done = txn::init(self.tables.transactions.get(id), request, fresh_id)?;
         if let Some(abort) = done.abort {
             self.carry_out(id, abort, now_ms, Markers::Everywhere);
+            if self.config.faults.withholds(id) {
+                return Err(ResponseError::ConcurrentTransactions);
+            }
         }
         if done.ready.producer_id == fresh_id {
             self.record(Change::ProducerIds { next: fresh_id + 1 });
@@ -94,11 +97,13 @@ impl Core {
         }
     }
 
-    /// Ends what a crash left between decision and completion.
+    /// Ends what a crash or a fault left between decision and completion.
     pub(crate) fn finish_decided(&mut self, now_ms: i64) {
         let decided =
             |state: &Transaction| matches!(state.status, Status::PrepareCommit | Status::PrepareAbort);
-        let left: Vec<_> = self.tables.transactions.iter().filter(|(_, s)| decided(s)).collect();
+        let hangs = |id: &str| self.config.faults.withholds(id);
+        let left: Vec<_> =
+            self.tables.transactions.iter().filter(|(id, s)| decided(s) && !hangs(id)).collect();
         let left: Vec<_> = left.into_iter().map(|(id, s)| (id.clone(), s.clone())).collect();
         for (id, state) in left {
             tracing::info!(transactional_id = id, decision = ?state.status, "finishing a decided transaction");
@@ -110,7 +115,9 @@ impl Core {
     fn carry_out(&mut self, id: &str, state: Transaction, now_ms: i64, markers: Markers) {
         self.record(Change::Transaction { id: id.to_string(), state: state.clone() });
         self.reach_failpoint(failpoint::TXN_AFTER_PREPARE);
-        self.write_markers(id, &state, now_ms, markers);
+        if !self.config.faults.withhold(id) {
+            self.write_markers(id, &state, now_ms, markers);
+        }
     }
 
     fn write_markers(&mut self, id: &str, state: &Transaction, now_ms: i64, markers: Markers) {

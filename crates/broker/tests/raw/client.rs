@@ -29,7 +29,11 @@ impl Scene {
     }
 
     pub(crate) fn client(&self) -> Result<Client> {
-        let stream = TcpStream::connect(self.broker.bootstrap())?;
+        Self::connect(&self.broker)
+    }
+
+    pub(crate) fn connect(broker: &Broker) -> Result<Client> {
+        let stream = TcpStream::connect(broker.bootstrap())?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(Duration::from_secs(60)))?;
         Ok(Client { stream, correlation: 0 })

@@ -1,13 +1,16 @@
 //! `quadrille broker`: the embedded broker and the embedded registry in one process.
 //!
-//! Standard output has two lines and no more, once clients can connect; programs may read them:
+//! Standard output has two lines, or three with `--faults`, and no more, once clients can connect; programs may read them:
 //!
 //! ```text
 //! kafka 127.0.0.1:19092
 //! registry http://127.0.0.1:18081
+//! faults http://127.0.0.1:19999/faults
 //! ```
 //!
 //! Below the data folder, `kafka` is the broker's and `registry` the registry's.
+
+mod faults;
 
 use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
@@ -43,6 +46,9 @@ pub(crate) struct Broker {
     /// What an acknowledged record survives
     #[arg(long, value_enum, default_value_t = Flush::Commit)]
     flush: Flush,
+    /// Where faults can be asked for, in tests of clients: a loopback address; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", value_parser = loopback)]
+    faults: Option<SocketAddr>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -67,7 +73,12 @@ impl Broker {
             let registry = self.start_registry().await?;
             // Whoever has read the addresses may send a signal at once.
             let signals = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-            terminal::print(&format!("kafka {}\nregistry {}\n", broker.bootstrap(), registry.url()))?;
+            let mut addresses = format!("kafka {}\nregistry {}\n", broker.bootstrap(), registry.url());
+            if let Some(listen) = self.faults {
+                let address = faults::serve(listen, broker.faults().clone()).await?;
+                addresses += &format!("faults http://{address}/faults\n");
+            }
+            terminal::print(&addresses)?;
             let failure = tokio::select! {
                 () = first_of(signals) => None,
                 failure = failure_of(&broker) => Some(failure),
