@@ -22,14 +22,14 @@ pub(crate) fn a_transaction_is_described(context: &Context) -> Result<()> {
     let mut raw = context.raw()?;
     let unknown = describe(&mut raw, &id)?;
     ensure!(unknown.error_code == E::TransactionalIdNotFound.code(), "{unknown:?}");
-    let producer = context.transactional_with(&id, &[("transaction.timeout.ms", "45000")])?;
+    let producer = context.transactional_with(&id, &[("transaction.timeout.ms", "75000")])?;
     let empty = describe(&mut raw, &id)?;
     ensure!(empty.transaction_state.as_str() == "Empty" && empty.error_code == 0, "{empty:?}");
     ensure!(empty.transaction_start_time_ms == -1 && empty.topics.is_empty(), "{empty:?}");
     producer.begin_with(&topic, &["a"])?;
     let open = describe(&mut raw, &id)?;
     ensure!(open.transaction_state.as_str() == "Ongoing", "{open:?}");
-    ensure!(open.transaction_timeout_ms == 45_000 && open.transaction_start_time_ms > 0, "{open:?}");
+    ensure!(open.transaction_timeout_ms == 75_000 && open.transaction_start_time_ms > 0, "{open:?}");
     let places: Vec<_> = open.topics.iter().map(|t| (t.topic.as_str(), t.partitions.as_slice())).collect();
     ensure!(places == [(topic.as_str(), &[0][..])], "{open:?}");
     ensure!((open.producer_id, open.producer_epoch) == (empty.producer_id, empty.producer_epoch), "{open:?}");
