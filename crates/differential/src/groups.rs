@@ -18,7 +18,7 @@ use kafka_protocol::protocol::StrBytes;
 
 use crate::plan::{Group, Place, Topic, Who};
 use crate::settle::{error, settled};
-use crate::side::{Member, Side};
+use crate::side::{ANCHOR, Member, Side};
 
 /// No session ends within a sequence.
 const SESSION_MS: i32 = 1_000_000;
@@ -225,6 +225,9 @@ impl Side {
             let answer: DeleteGroupsResponse = self.client.ask(ApiKey::DeleteGroups, 1, &request)?;
             Ok((answer.results.first().context("no group in the answer")?.error_code, ()))
         })?;
+        if code == 0 {
+            self.commit_offset(group, Who::Nobody, ANCHOR, 1)?;
+        }
         Ok(error(code))
     }
 

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::plan::{At, Place};
-use crate::side::Side;
+use crate::side::{ANCHOR, Side};
 
 impl Side {
     /// Every partition as readers of both isolation levels see it, and every group; then the topics are deleted.
@@ -30,7 +30,7 @@ impl Side {
             lines.push(format!("group {group}: {}", self.describe_group(group)?));
             lines.extend(self.all_offsets(group)?);
         }
-        for topic in 0..3 {
+        for topic in 0..=ANCHOR.topic {
             self.delete_topic(topic)?;
         }
         Ok(lines)

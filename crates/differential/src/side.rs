@@ -10,12 +10,15 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::StrBytes;
 
 use crate::client::Client;
-use crate::plan::{Epoch, Group, PRODUCERS, Place, Producer, Topic};
+use crate::plan::{Epoch, Group, PRODUCERS, Place, Producer, Topic, Who};
 use crate::settle::{error, settled};
 
 /// FindCoordinator: what is coordinated.
 const GROUP: i8 = 0;
 const TRANSACTION: i8 = 1;
+
+/// Each group has an offset here: one of which nothing is left is forgotten by both brokers, but not at the same moment.
+pub(crate) const ANCHOR: Place = Place { topic: 3, partition: 0 };
 
 /// The first record's time is that much before now: none comes from the future.
 const BEGAN_BEFORE_MS: i64 = 4 * 3_600_000;
@@ -74,7 +77,7 @@ impl Side {
         let mut client = Client::connect(address)?;
         find_coordinator(&mut client, GROUP)?;
         find_coordinator(&mut client, TRANSACTION)?;
-        Ok(Side {
+        let mut side = Side {
             client,
             names: names.to_owned(),
             owners: [None; PRODUCERS],
@@ -83,7 +86,12 @@ impl Side {
             producer_ids: Vec::new(),
             began_ms: now_ms - BEGAN_BEFORE_MS,
             records: 0,
-        })
+        };
+        side.create_topic(ANCHOR.topic, 1)?;
+        for group in [0, 1] {
+            side.commit_offset(group, Who::Nobody, ANCHOR, 1)?;
+        }
+        Ok(side)
     }
 
     fn name(&self, what: &str) -> StrBytes {

@@ -21,24 +21,26 @@ pub(crate) fn handle(context: &Context<'_>, request: OffsetDeleteRequest) -> Off
             // Which topics such members read stands in bytes that only they understand.
             return OffsetDeleteResponse::default().with_error_code(ResponseError::NonEmptyGroup.code());
         }
-        let read: BTreeSet<String> =
-            request.topics.iter().map(|t| t.name.to_string()).filter(|t| state.members.reads(t)).collect();
-        let places = request.topics.iter().filter(|t| !read.contains(t.name.as_str()));
+        let places = request.topics.iter();
         let places =
             places.flat_map(|t| t.partitions.iter().map(|p| (t.name.to_string(), p.partition_index)));
         let (known, unknown): (BTreeSet<_>, BTreeSet<_>) =
             places.partition(|(topic, partition)| core.tables.partition(topic, *partition).is_some());
-        let partitions = Vec::from_iter(known);
+        let (read, partitions): (Vec<_>, Vec<_>) =
+            known.into_iter().partition(|(topic, _)| state.members.reads(topic));
         if !partitions.is_empty() {
             core.record(Change::OffsetsDeleted { group, partitions });
         }
         let topics = request.topics.into_iter().map(|topic| {
-            let is_read = read.contains(topic.name.as_str());
-            let error = if is_read { ResponseError::GroupSubscribedToTopic.code() } else { 0 };
             let partitions = topic.partitions.iter().map(|p| {
                 let place = (topic.name.to_string(), p.partition_index);
-                let unknown = unknown.contains(&place);
-                let error = if unknown { ResponseError::UnknownTopicOrPartition.code() } else { error };
+                let error = if unknown.contains(&place) {
+                    ResponseError::UnknownTopicOrPartition.code()
+                } else if read.contains(&place) {
+                    ResponseError::GroupSubscribedToTopic.code()
+                } else {
+                    0
+                };
                 OffsetDeleteResponsePartition::default()
                     .with_partition_index(p.partition_index)
                     .with_error_code(error)
