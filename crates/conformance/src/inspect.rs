@@ -5,9 +5,9 @@ use kafka_protocol::error::ResponseError as E;
 use kafka_protocol::messages::*;
 
 use crate::Context;
-use crate::batches::Script;
 use crate::client::unique;
 use crate::raw::{Raw, text, topic_name};
+use crate::script::Script;
 use crate::wait::until;
 
 fn describe(raw: &mut Raw, id: &str) -> Result<describe_transactions_response::TransactionState> {
@@ -111,35 +111,6 @@ pub(crate) fn producers_of_a_partition_are_described(context: &Context) -> Resul
     Ok(())
 }
 
-pub(crate) fn the_end_of_a_transaction_is_for_its_owner(context: &Context) -> Result<()> {
-    let topic = context.topic(1)?;
-    let mut script = Script::begin(context)?;
-    let (id, epoch) = script.owner;
-    let nothing = script.end(true, 1)?;
-    ensure!(nothing == E::InvalidTxnState.code(), "with nothing in it: {nothing}");
-    ensure!(script.add(&[(&topic, 0)])? == [0], "adding");
-    script.owner = (id, epoch - 1);
-    let old = script.end(true, 1)?;
-    ensure!(old == E::InvalidProducerEpoch.code(), "an older epoch, as version 1 calls it: {old}");
-    let old = script.end(true, 2)?;
-    ensure!(old == E::ProducerFenced.code(), "an older epoch: {old}");
-    script.owner = (id + 1_000_000, epoch);
-    let other = script.end(true, 1)?;
-    ensure!(other == E::InvalidProducerIdMapping.code(), "another producer: {other}");
-    script.owner = (id, epoch);
-    ensure!(script.end(true, 1)? == 0, "the owner");
-    until("a repeat of the end to be fine", || match script.end(true, 1)? {
-        0 => Ok(Some(())),
-        code => {
-            ensure!(code == E::ConcurrentTransactions.code(), "{code}");
-            Ok(None)
-        }
-    })?;
-    let turned = script.end(false, 1)?;
-    ensure!(turned == E::InvalidTxnState.code(), "an abort of what is committed: {turned}");
-    Ok(())
-}
-
 pub(crate) fn an_unknown_partition_spoils_what_is_added_with_it(context: &Context) -> Result<()> {
     let topic = context.topic(1)?;
     let mut script = Script::begin(context)?;
@@ -147,23 +118,6 @@ pub(crate) fn an_unknown_partition_spoils_what_is_added_with_it(context: &Contex
     ensure!(codes == [E::OperationNotAttempted, E::UnknownTopicOrPartition].map(|e| e.code()), "{codes:?}");
     let nothing = script.end(true, 1)?;
     ensure!(nothing == E::InvalidTxnState.code(), "something was added: {nothing}");
-    Ok(())
-}
-
-pub(crate) fn records_of_a_transaction_need_its_partitions(context: &Context) -> Result<()> {
-    let (inside, outside) = (context.topic_with(1, &[("retention.ms", "-1")])?, context.topic(1)?);
-    let mut script = Script::begin(context)?;
-    let early = script.write(&inside, 0, &["v"])?.0;
-    ensure!(early == E::InvalidTxnState.code(), "before it was added: {early}");
-    ensure!(script.add(&[(&inside, 0)])? == [0], "adding");
-    let written = script.write(&inside, 0, &["v"])?;
-    ensure!(written == (0, 0), "{written:?}");
-    let outside = script.write(&outside, 0, &["v"])?.0;
-    ensure!(outside == E::InvalidTxnState.code(), "another one: {outside}");
-    ensure!(script.end(true, 1)? == 0, "commit");
-    context.expect_committed(&inside, &["v"])?;
-    let late = script.write(&inside, 1, &["v"])?.0;
-    ensure!(late == E::InvalidTxnState.code(), "after the end: {late}");
     Ok(())
 }
 

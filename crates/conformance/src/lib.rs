@@ -15,7 +15,6 @@
 
 mod admin;
 mod batches;
-mod by_hand;
 mod client;
 mod compaction;
 mod ends;
@@ -31,6 +30,7 @@ mod produce;
 mod protocol;
 mod raw;
 mod retention;
+mod script;
 mod statics;
 mod topics;
 mod transactions;
@@ -200,9 +200,7 @@ checks! {
         a_transaction_is_described,
         transactions_are_listed_by_state_and_producer,
         producers_of_a_partition_are_described,
-        the_end_of_a_transaction_is_for_its_owner,
         an_unknown_partition_spoils_what_is_added_with_it,
-        records_of_a_transaction_need_its_partitions,
         impossible_time_outs_are_refused;
     batches:
         damaged_and_forged_batches_are_refused,

@@ -272,10 +272,12 @@ pub(crate) fn run(shared: &Arc<Shared>, member: &Member) -> Result<(), Error> {
             continue;
         }
         count(&mut core.lane);
-        let wait = match core.lane.missing_ledgers().is_empty() {
-            _ if core.must_rewind => TICK / 5,
-            false => Duration::ZERO,
-            true => TICK,
+        let wait = if core.must_rewind {
+            TICK / 5
+        } else if core.lane.missing_ledgers().is_empty() {
+            TICK
+        } else {
+            Duration::ZERO
         };
         shared.answers(&mut core, wait);
     }

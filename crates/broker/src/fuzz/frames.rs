@@ -54,21 +54,7 @@ fn body(key: ApiKey, version: i16, frame: &mut Bytes) -> Option<()> {
             }
         };
     }
-    one_of! {
-        Produce ProduceRequest, Fetch FetchRequest, ListOffsets ListOffsetsRequest, Metadata MetadataRequest,
-        OffsetCommit OffsetCommitRequest, OffsetFetch OffsetFetchRequest, FindCoordinator FindCoordinatorRequest,
-        JoinGroup JoinGroupRequest, Heartbeat HeartbeatRequest, LeaveGroup LeaveGroupRequest,
-        SyncGroup SyncGroupRequest, DescribeGroups DescribeGroupsRequest, ListGroups ListGroupsRequest,
-        ApiVersions ApiVersionsRequest, CreateTopics CreateTopicsRequest, DeleteTopics DeleteTopicsRequest,
-        DeleteRecords DeleteRecordsRequest, InitProducerId InitProducerIdRequest,
-        OffsetForLeaderEpoch OffsetForLeaderEpochRequest, AddPartitionsToTxn AddPartitionsToTxnRequest,
-        AddOffsetsToTxn AddOffsetsToTxnRequest, EndTxn EndTxnRequest, TxnOffsetCommit TxnOffsetCommitRequest,
-        DescribeConfigs DescribeConfigsRequest, AlterConfigs AlterConfigsRequest,
-        CreatePartitions CreatePartitionsRequest, DeleteGroups DeleteGroupsRequest,
-        IncrementalAlterConfigs IncrementalAlterConfigsRequest, OffsetDelete OffsetDeleteRequest,
-        DescribeCluster DescribeClusterRequest, DescribeProducers DescribeProducersRequest,
-        DescribeTransactions DescribeTransactionsRequest, ListTransactions ListTransactionsRequest,
-    }
+    shapes::every_request!(one_of)
 }
 
 /// The first frame's length is made what is there.

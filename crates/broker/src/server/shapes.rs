@@ -67,6 +67,30 @@ pub(crate) fn find(key: i16) -> Option<&'static Shape> {
     ALL.iter().find(|s| s.key as i16 == key)
 }
 
+/// Hands the key and the type of every request to a macro.
+#[cfg(test)]
+macro_rules! every_request {
+    ($do:ident) => {
+        $do! {
+            Produce ProduceRequest, Fetch FetchRequest, ListOffsets ListOffsetsRequest, Metadata MetadataRequest,
+            OffsetCommit OffsetCommitRequest, OffsetFetch OffsetFetchRequest, FindCoordinator FindCoordinatorRequest,
+            JoinGroup JoinGroupRequest, Heartbeat HeartbeatRequest, LeaveGroup LeaveGroupRequest,
+            SyncGroup SyncGroupRequest, DescribeGroups DescribeGroupsRequest, ListGroups ListGroupsRequest,
+            ApiVersions ApiVersionsRequest, CreateTopics CreateTopicsRequest, DeleteTopics DeleteTopicsRequest,
+            DeleteRecords DeleteRecordsRequest, InitProducerId InitProducerIdRequest,
+            OffsetForLeaderEpoch OffsetForLeaderEpochRequest, AddPartitionsToTxn AddPartitionsToTxnRequest,
+            AddOffsetsToTxn AddOffsetsToTxnRequest, EndTxn EndTxnRequest, TxnOffsetCommit TxnOffsetCommitRequest,
+            DescribeConfigs DescribeConfigsRequest, AlterConfigs AlterConfigsRequest,
+            CreatePartitions CreatePartitionsRequest, DeleteGroups DeleteGroupsRequest,
+            IncrementalAlterConfigs IncrementalAlterConfigsRequest, OffsetDelete OffsetDeleteRequest,
+            DescribeCluster DescribeClusterRequest, DescribeProducers DescribeProducersRequest,
+            DescribeTransactions DescribeTransactionsRequest, ListTransactions ListTransactionsRequest,
+        }
+    };
+}
+#[cfg(test)]
+pub(crate) use every_request;
+
 #[cfg(test)]
 mod tests {
     use bytes::{Bytes, BytesMut};
@@ -101,23 +125,9 @@ mod tests {
     #[test]
     fn every_request_fits_its_shape_when_empty() {
         macro_rules! check {
-            ($($key:ident $request:ident),* $(,)?) => { $(assert_fits(ApiKey::$key, &$request::default());)* };
+            ($($key:ident $request:ident,)*) => { $(assert_fits(ApiKey::$key, &$request::default());)* };
         }
-        check!(
-            Produce ProduceRequest, Fetch FetchRequest, ListOffsets ListOffsetsRequest, Metadata MetadataRequest,
-            OffsetCommit OffsetCommitRequest, OffsetFetch OffsetFetchRequest, FindCoordinator FindCoordinatorRequest,
-            JoinGroup JoinGroupRequest, Heartbeat HeartbeatRequest, LeaveGroup LeaveGroupRequest,
-            SyncGroup SyncGroupRequest, DescribeGroups DescribeGroupsRequest, ListGroups ListGroupsRequest,
-            ApiVersions ApiVersionsRequest, CreateTopics CreateTopicsRequest, DeleteTopics DeleteTopicsRequest,
-            DeleteRecords DeleteRecordsRequest, InitProducerId InitProducerIdRequest,
-            OffsetForLeaderEpoch OffsetForLeaderEpochRequest, AddPartitionsToTxn AddPartitionsToTxnRequest,
-            AddOffsetsToTxn AddOffsetsToTxnRequest, EndTxn EndTxnRequest, TxnOffsetCommit TxnOffsetCommitRequest,
-            DescribeConfigs DescribeConfigsRequest, AlterConfigs AlterConfigsRequest,
-            CreatePartitions CreatePartitionsRequest, DeleteGroups DeleteGroupsRequest,
-            IncrementalAlterConfigs IncrementalAlterConfigsRequest, OffsetDelete OffsetDeleteRequest,
-            DescribeCluster DescribeClusterRequest, DescribeProducers DescribeProducersRequest,
-            DescribeTransactions DescribeTransactionsRequest, ListTransactions ListTransactionsRequest,
-        );
+        every_request!(check);
     }
 
     #[test]
