@@ -39,10 +39,11 @@
 //! - A torn tail, never acknowledged, is cut with a warning. Damage in acknowledged data is [`Error::Corrupt`]: nothing is changed
 //!   and nothing is skipped. Journal frames, checkpoints, indexes and batches carry CRC-32C; what is read from segments is verified.
 //! - When writing fails, no request is answered any more.
-//! - Whatever is decoded, from clients or from the disk, is fuzzed: it is read or refused, without a panic and within bounds of memory.
+//! - Frames up to the decoded request, batches, journal and segments are fuzzed: they are read or refused, without a panic and
+//!   within bounds of memory.
 //! - A connection's garbage closes that connection, and is named in the log if it looks like TLS or HTTP. Frames are capped, and a
 //!   length inside a request takes no memory that the frame has not paid for.
-//! - Connections are capped; further ones are closed at once. What is large shares one budget over all connections
+//! - Connections are capped; further ones are closed at once. Frames and fetched records share one budget over all connections
 //!   ([`Config::max_buffered_bytes`]): frames wait for room, fetches bring less. A client that does not finish a request, or does
 //!   not read its answers, is closed ([`Config::slow_client_ms`]); till then it holds up nobody else.
 //!

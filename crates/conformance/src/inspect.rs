@@ -79,6 +79,30 @@ pub(crate) fn transactions_are_listed_by_state_and_producer(context: &Context) -
     Ok(())
 }
 
+pub(crate) fn transactions_are_listed_by_how_long_they_run(context: &Context) -> Result<()> {
+    let (topic, open_id, idle_id) = (context.topic(1)?, unique("txn"), unique("txn"));
+    let (open, _idle) = (context.transactional(&open_id)?, context.transactional(&idle_id)?);
+    open.begin_with(&topic, &["a"])?;
+    let mut raw = context.raw()?;
+    let mut list = |longer_ms: i64| -> Result<Vec<String>> {
+        let request = ListTransactionsRequest::default().with_duration_filter(longer_ms);
+        let answer: ListTransactionsResponse = raw.ask(ApiKey::ListTransactions, 1, &request)?;
+        let ids = answer.transaction_states.iter().map(|t| t.transactional_id.to_string());
+        let mut ours: Vec<String> = ids.filter(|id| [&open_id, &idle_id].contains(&id)).collect();
+        ours.sort_unstable();
+        Ok(ours)
+    };
+    let mut both = [open_id.clone(), idle_id.clone()];
+    both.sort_unstable();
+    ensure!(list(-1)? == both, "without a filter");
+    until("both to be listed", || Ok((list(1)? == both).then_some(())))?;
+    // What has no transaction runs since for ever.
+    let hour = list(3_600_000)?;
+    ensure!(hour == [idle_id.clone()], "for an hour: {hour:?}");
+    open.abort()?;
+    Ok(())
+}
+
 pub(crate) fn producers_of_a_partition_are_described(context: &Context) -> Result<()> {
     let topic = context.topic(2)?;
     let mut raw = context.raw()?;

@@ -199,6 +199,7 @@ checks! {
     inspect:
         a_transaction_is_described,
         transactions_are_listed_by_state_and_producer,
+        transactions_are_listed_by_how_long_they_run,
         producers_of_a_partition_are_described,
         an_unknown_partition_spoils_what_is_added_with_it,
         impossible_time_outs_are_refused;
@@ -232,7 +233,7 @@ checks! {
     protocol:
         a_newer_client_learns_what_it_may_ask,
         a_client_has_to_have_a_proper_name,
-        every_version_that_is_listed_is_taken,
+        listed_versions_of_harmless_requests_are_taken,
         what_clients_need_is_listed,
         a_version_that_is_not_listed_closes_the_connection,
         an_unknown_request_closes_the_connection,

@@ -57,7 +57,7 @@ pub(crate) fn a_client_has_to_have_a_proper_name(context: &Context) -> Result<()
     Ok(())
 }
 
-pub(crate) fn every_version_that_is_listed_is_taken(context: &Context) -> Result<()> {
+pub(crate) fn listed_versions_of_harmless_requests_are_taken(context: &Context) -> Result<()> {
     let mut raw = context.raw()?;
     let listed = supported(&mut raw)?;
     let range = |key: ApiKey| {

@@ -64,13 +64,12 @@ impl Acknowledger {
         let busy = self.busy();
         let _guard = busy.enter();
         let aborted = |doing, cause: String| Failure::Aborted { doing, cause, fenced: false };
-        let last = self.last.clone();
-        let producer = self.producer().map_err(|e| aborted("building the producer", e.to_string()))?;
-        let mut phases = vec![Vec::new(); last.len() + 1];
+        let mut phases = vec![Vec::new(); self.last.len() + 1];
         for record in records {
-            phases[last.iter().position(|topics| topics.contains(&record.topic)).map_or(0, |at| at + 1)]
-                .push(record);
+            let last = self.last.iter().position(|topics| topics.contains(&record.topic));
+            phases[last.map_or(0, |at| at + 1)].push(record);
         }
+        let producer = self.producer().map_err(|e| aborted("building the producer", e.to_string()))?;
         let mut phases = phases.iter().filter(|phase| !phase.is_empty());
         let written =
             phases.try_for_each(|phase| write(producer, phase).and_then(|()| drain(producer, phase)));

@@ -305,8 +305,7 @@ impl Transactor {
                 broken,
                 "a commit that was slow or repeated, or lost a connection: the producer is built anew"
             );
-            metrics::counter!("quadrille_producers_rebuilt_total").increment(1);
-            self.producer = None;
+            self.discard();
         }
         self.commits.add(took);
         Ok(())
@@ -326,15 +325,25 @@ impl Transactor {
             tracing::info!(target: "quadrille::kafka", %error, "the abort failed: building the producer anew aborts");
         }
         // The abort may have been sent twice, as a commit may: a late copy would end the next transaction.
+        self.discard();
+        failure
+    }
+
+    /// The producer may have sent something twice: it is built anew.
+    fn discard(&mut self) {
         metrics::counter!("quadrille_producers_rebuilt_total").increment(1);
         self.producer = None;
-        failure
     }
 
     fn producer(&mut self) -> Result<&BaseProducer<Context>, Error> {
         // The client says it once for a while: it would not say it of the connection that breaks next.
         if self.producer.as_ref().is_some_and(is_in_doubt) {
-            self.producer = None;
+            tracing::info!(
+                target: "quadrille::kafka",
+                transactional_id = self.transactional_id,
+                "a connection broke between transactions: the producer is built anew"
+            );
+            self.discard();
         }
         if self.producer.is_none() {
             let producer: BaseProducer<Context> = self

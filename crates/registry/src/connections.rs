@@ -147,11 +147,23 @@ mod tests {
 
     #[tokio::test]
     async fn a_silent_client_is_given_up_and_one_that_speaks_is_not() {
-        let (mut listener, address) = bounded(2, Duration::from_millis(50)).await;
+        let silence = Duration::from_millis(1_000);
+        let (mut listener, address) = bounded(2, silence).await;
         let mut speaks = TcpStream::connect(address).await.unwrap();
         let (mut connection, _) = listener.accept().await;
-        speaks.write_all(b"x").await.unwrap();
-        assert_eq!(connection.read_u8().await.unwrap(), b'x');
+        let speaking = async {
+            // Twice as long as the silence that is allowed, in all.
+            for _ in 0..20 {
+                tokio::time::sleep(silence / 10).await;
+                speaks.write_all(b"x").await.unwrap();
+            }
+        };
+        let hearing = async {
+            for _ in 0..20 {
+                assert_eq!(connection.read_u8().await.unwrap(), b'x');
+            }
+        };
+        tokio::join!(speaking, hearing);
         assert_eq!(connection.read_u8().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 

@@ -173,7 +173,7 @@ async fn a_connection_left_open_does_not_hold_up_the_end() {
 }
 
 #[tokio::test]
-async fn a_crowd_that_never_ends_its_requests_does_not_hold_up_others() {
+async fn requests_that_are_never_ended_take_no_turn_from_others() {
     let folder = tempfile::tempdir().unwrap();
     let registry = start(folder.path()).await;
     let mut crowd = Vec::new();

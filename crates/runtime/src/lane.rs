@@ -332,8 +332,7 @@ impl Reading {
 /// Reads one of the ledgers that an assignment brought: the member has to be polled before the next. False while one is
 /// missing.
 fn restore(core: &mut Core, spec: &ServiceSpec, window: usize) -> Result<bool, Error> {
-    let missing = core.lane.missing_ledgers();
-    let Some(id) = missing.first().copied() else { return Ok(true) };
+    let Some(id) = core.lane.missing_ledgers().first().copied() else { return Ok(true) };
     if core.must_prepare || core.must_rewind {
         // What this lane itself left open would hold up its restoring: that is ended first, and then all is read again.
         core.must_rewind = true;
@@ -342,7 +341,7 @@ fn restore(core: &mut Core, spec: &ServiceSpec, window: usize) -> Result<bool, E
     }
     let known = read_ledger(&core.restorer, spec, id, window)?;
     core.lane.restore_ledger(id, known);
-    Ok(missing.len() == 1)
+    Ok(core.lane.missing_ledgers().is_empty())
 }
 
 fn read_ledger(

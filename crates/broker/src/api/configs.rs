@@ -158,10 +158,13 @@ fn outcome(result: Result<(), Refusal>) -> (i16, Option<StrBytes>) {
     }
 }
 
-/// IncrementalAlterConfigs: the value is the new one.
+// What IncrementalAlterConfigs does to a value.
 const SET: i8 = 0;
+const DELETE: i8 = 1;
+const APPEND: i8 = 2;
+const SUBTRACT: i8 = 3;
 
-/// The topic's settings after the changes: 0 set, 1 delete, 2 append to a list, 3 subtract from a list.
+/// The topic's settings after the changes; only lists are appended to and subtracted from.
 fn changed(
     core: &Core,
     name: &str,
@@ -190,21 +193,23 @@ fn changed(
             (SET, Some(value)) => {
                 configs.insert(key, value.clone());
             }
-            (1, _) => {
+            (DELETE, _) => {
                 configs.remove(&key);
             }
-            (2, Some(value)) if list => {
+            (APPEND, Some(value)) if list => {
                 parts.extend(value.split(',').filter(|v| !before.split(',').any(|p| p == *v)));
                 configs.insert(key, parts.join(","));
             }
-            (3, Some(value)) if list => {
+            (SUBTRACT, Some(value)) if list => {
                 parts.retain(|p| !value.split(',').any(|v| v == *p));
                 configs.insert(key, parts.join(","));
             }
-            (2 | 3, Some(_)) => {
+            (APPEND | SUBTRACT, Some(_)) => {
                 return Err((ResponseError::InvalidConfig, format!("the value of {key} is no list")));
             }
-            (0 | 2 | 3, None) => return Err((ResponseError::InvalidRequest, format!("no value for {key}"))),
+            (SET | APPEND | SUBTRACT, None) => {
+                return Err((ResponseError::InvalidRequest, format!("no value for {key}")));
+            }
             _ => return Err((ResponseError::InvalidRequest, format!("this change of {key} is not known"))),
         }
     }

@@ -89,7 +89,8 @@ pub(crate) fn list(context: &Context<'_>, request: &ListTransactionsRequest) -> 
     let wanted = |known: &Transaction| {
         let states = &request.state_filters;
         let owners = &request.producer_id_filters;
-        let age_ms = if known.status == Status::Ongoing { now_ms - known.started_ms } else { -1 };
+        // As in Apache Kafka, an ID that has had no transaction has had it since -1.
+        let age_ms = now_ms - known.started_ms;
         (states.is_empty() || states.iter().any(|s| s.as_str() == known.status.name()))
             && (owners.is_empty() || owners.iter().any(|o| o.0 == known.producer_id))
             && (longer < 0 || age_ms > longer)

@@ -29,9 +29,12 @@ pub(crate) fn handle(context: &Context<'_>, request: &ProduceRequest) -> Produce
         let topics = request.topic_data.iter().zip(&checked).map(|(topic, checked)| {
             let partitions = topic.partition_data.iter().zip(checked).map(|(data, checked)| {
                 let (topic, partition) = (topic.name.as_str(), data.index);
-                let known = core.tables.partition(topic, partition).map(drop);
-                let known = known.ok_or(ResponseError::UnknownTopicOrPartition);
-                let result = named.and(known).and(*checked).and_then(|(header, contents, bytes)| {
+                let result = named.and(checked.or_else(|refused| {
+                    // As in Apache Kafka, that there is no such partition is said first.
+                    let known = core.tables.partition(topic, partition);
+                    Err(known.map_or(ResponseError::UnknownTopicOrPartition, |_| refused))
+                }));
+                let result = result.and_then(|(header, contents, bytes)| {
                     let batch = ToAppend { topic, partition, transactional_id, header, contents, bytes };
                     core.produce(batch, now_ms)
                 });

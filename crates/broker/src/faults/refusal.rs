@@ -17,13 +17,19 @@ pub(super) fn answer(frame: &Bytes, code: i16) -> Result<Answer, Refused> {
         }};
     }
     match request.key {
-        ApiKey::Produce => refuse!(ProduceRequest, |r| produce(&r, code)),
+        ApiKey::Produce => match ProduceRequest::decode(&mut body.clone(), request.version) {
+            // Who wants no answer learns of a failure from the connection.
+            Ok(r) if r.acks == 0 => Err(Refused::Unacknowledged),
+            _ => refuse!(ProduceRequest, |r| produce(&r, code)),
+        },
         ApiKey::Fetch => refuse!(FetchRequest, |r| fetch(&r, code)),
         ApiKey::ListOffsets => refuse!(ListOffsetsRequest, |r| list_offsets(&r, code)),
         ApiKey::OffsetCommit => refuse!(OffsetCommitRequest, |r| offset_commit(&r, code)),
         ApiKey::TxnOffsetCommit => refuse!(TxnOffsetCommitRequest, |r| txn_offset_commit(&r, code)),
         ApiKey::OffsetFetch => refuse!(OffsetFetchRequest, |r| offset_fetch(r, code)),
-        ApiKey::FindCoordinator => refuse!(FindCoordinatorRequest, |r| find_coordinator(r, code)),
+        ApiKey::FindCoordinator => {
+            refuse!(FindCoordinatorRequest, |r| find_coordinator(r, request.version, code))
+        }
         ApiKey::AddPartitionsToTxn => refuse!(AddPartitionsToTxnRequest, |r| add_partitions(&r, code)),
         ApiKey::JoinGroup => answer_to(&request, &JoinGroupResponse::default().with_error_code(code), 0),
         ApiKey::SyncGroup => answer_to(&request, &SyncGroupResponse::default().with_error_code(code), 0),
@@ -127,9 +133,21 @@ fn txn_offset_commit(request: &TxnOffsetCommitRequest, code: i16) -> TxnOffsetCo
 }
 
 fn offset_fetch(request: OffsetFetchRequest, code: i16) -> OffsetFetchResponse {
-    use offset_fetch_response::OffsetFetchResponseGroup;
+    use offset_fetch_response::{
+        OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponseTopic,
+    };
     if request.groups.is_empty() {
-        return OffsetFetchResponse::default().with_error_code(code);
+        // Below version 2 only partitions have a code.
+        let topics = request.topics.unwrap_or_default().into_iter().map(|topic| {
+            let partitions = topic.partition_indexes.iter().map(|index| {
+                OffsetFetchResponsePartition::default()
+                    .with_partition_index(*index)
+                    .with_committed_offset(-1)
+                    .with_error_code(code)
+            });
+            OffsetFetchResponseTopic::default().with_name(topic.name).with_partitions(partitions.collect())
+        });
+        return OffsetFetchResponse::default().with_error_code(code).with_topics(topics.collect());
     }
     let groups = request
         .groups
@@ -138,9 +156,9 @@ fn offset_fetch(request: OffsetFetchRequest, code: i16) -> OffsetFetchResponse {
     OffsetFetchResponse::default().with_groups(groups.collect())
 }
 
-fn find_coordinator(request: FindCoordinatorRequest, code: i16) -> FindCoordinatorResponse {
+fn find_coordinator(request: FindCoordinatorRequest, version: i16, code: i16) -> FindCoordinatorResponse {
     use find_coordinator_response::Coordinator;
-    if request.coordinator_keys.is_empty() {
+    if version < 4 {
         let nobody = FindCoordinatorResponse::default().with_node_id(BrokerId(-1)).with_port(-1);
         return nobody.with_error_code(code);
     }
@@ -164,4 +182,79 @@ fn add_partitions(request: &AddPartitionsToTxnRequest, code: i16) -> AddPartitio
             .with_results_by_partition(partitions.collect())
     });
     AddPartitionsToTxnResponse::default().with_results_by_topic_v3_and_below(topics.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::{BufMut, BytesMut};
+    use kafka_protocol::protocol::{Encodable, StrBytes};
+
+    use super::super::rule::REFUSABLE;
+    use super::*;
+    use crate::server::shapes;
+
+    const CODE: i16 = 7;
+
+    fn frame<R: Encodable>(key: ApiKey, version: i16, request: &R) -> Option<Bytes> {
+        let mut frame = BytesMut::new();
+        frame.put_i16(key as i16);
+        frame.put_i16(version);
+        frame.put_i32(5);
+        frame.put_i16(-1);
+        if key.request_header_version(version) >= 2 {
+            frame.put_u8(0);
+        }
+        request.encode(&mut frame, version).ok()?;
+        Some(frame.freeze())
+    }
+
+    #[test]
+    fn every_request_that_is_said_to_be_refusable_is_refused_at_every_version() {
+        let mut refused = Vec::new();
+        macro_rules! refuse_all {
+            ($($key:ident $request:ident,)*) => {
+                $(
+                    let shape = shapes::find(ApiKey::$key as i16).unwrap();
+                    let refusable = REFUSABLE.contains(&stringify!($key));
+                    for version in (shape.min..=shape.max).filter(|_| refusable) {
+                        let Some(frame) = frame(ApiKey::$key, version, &$request::default()) else { continue };
+                        match answer(&frame, CODE) {
+                            // A default produce wants no answer, and none would be right.
+                            Ok(_) | Err(Refused::Unacknowledged) => refused.push(stringify!($key)),
+                            Err(error) => panic!("{} v{version}: {error}", stringify!($key)),
+                        }
+                    }
+                )*
+            };
+        }
+        shapes::every_request!(refuse_all);
+        refused.dedup();
+        assert_eq!(refused.len(), REFUSABLE.len(), "{refused:?}");
+    }
+
+    #[test]
+    fn offsets_are_refused_where_their_version_says_it() {
+        for version in 1..=8 {
+            let topic =
+                offset_fetch_request::OffsetFetchRequestTopic::default().with_partition_indexes(vec![3]);
+            let group = offset_fetch_request::OffsetFetchRequestGroup::default()
+                .with_group_id(GroupId(StrBytes::from_static_str("g")));
+            let request = match version {
+                8 => OffsetFetchRequest::default().with_groups(vec![group]),
+                _ => OffsetFetchRequest::default().with_topics(Some(vec![topic])),
+            };
+            let frame = frame(ApiKey::OffsetFetch, version, &request).unwrap();
+            let mut bytes = answer(&frame, CODE).unwrap().bytes.slice(4..);
+            ResponseHeader::decode(&mut bytes, ApiKey::OffsetFetch.response_header_version(version)).unwrap();
+            let said = OffsetFetchResponse::decode(&mut bytes, version).unwrap();
+            let partitions = said.topics.iter().flat_map(|t| &t.partitions).map(|p| p.error_code);
+            let codes: Vec<i16> = partitions.chain(said.groups.iter().map(|g| g.error_code)).collect();
+            assert_eq!(codes, [CODE], "version {version}");
+            assert_eq!(
+                said.error_code,
+                if (2..8).contains(&version) { CODE } else { 0 },
+                "version {version}"
+            );
+        }
+    }
 }

@@ -224,7 +224,7 @@ impl Rule {
 }
 
 /// Requests that can be answered with an error.
-const REFUSABLE: &[&str] = &[
+pub(super) const REFUSABLE: &[&str] = &[
     "Produce",
     "Fetch",
     "ListOffsets",

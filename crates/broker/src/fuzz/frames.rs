@@ -6,7 +6,7 @@ use kafka_protocol::messages::*;
 use kafka_protocol::protocol::Decodable;
 
 use super::driver::Target;
-use crate::server::{dispatch, frame, shape, shapes};
+use crate::server::{dispatch, frame, shapes};
 
 const MAX_FRAME: usize = 1 << 20;
 
@@ -28,21 +28,10 @@ fn received(input: &[u8], rng: &mut Rng) -> Vec<Bytes> {
 }
 
 /// What happens to a frame before its handler: header, version, shape, body.
-fn decode(mut frame: Bytes) -> Option<()> {
+fn decode(frame: Bytes) -> Option<()> {
     dispatch::may_wait(&frame);
-    let start = frame.get(..8)?;
-    let (code, version) =
-        (i16::from_be_bytes([start[0], start[1]]), i16::from_be_bytes([start[2], start[3]]));
-    let shape = shapes::find(code)?;
-    let key = shape.key;
-    if !(shape.min..=shape.max).contains(&version) {
-        return None;
-    }
-    RequestHeader::decode(&mut frame, key.request_header_version(version)).ok()?;
-    if !shape::fits(shape.fields, version, version >= shape.flexible_from, &frame) {
-        return None;
-    }
-    body(key, version, &mut frame)
+    let (asked, mut rest) = dispatch::read(frame).ok()?;
+    body(asked.key, asked.version, &mut rest)
 }
 
 fn body(key: ApiKey, version: i16, frame: &mut Bytes) -> Option<()> {

@@ -46,28 +46,21 @@ pub(crate) fn may_wait(mut request: &[u8]) -> bool {
 /// Handles one request; `None` if the client wants no answer.
 pub(crate) async fn handle(
     shared: &Arc<Shared>,
-    mut request: Bytes,
+    request: Bytes,
     host: &str,
 ) -> Result<Option<Answer>, Refused> {
-    let mut start = request.get(..8).ok_or(Refused::Header)?;
-    let (code, version, correlation_id) = (start.get_i16(), start.get_i16(), start.get_i32());
-    let shape = shapes::find(code).ok_or(Refused::Unsupported(code, version))?;
-    let key = shape.key;
-    if !(shape.min..=shape.max).contains(&version) {
-        if key == ApiKey::ApiVersions {
+    let start = request.clone();
+    let (Asked { key, version, correlation_id, client_id }, body) = match read(request) {
+        Err(Refused::Unsupported(code, _)) if code == ApiKey::ApiVersions as i16 => {
             // A newer client learns from a version 0 answer what it may ask.
-            return encode(key, 0, correlation_id, &api::versions::unsupported(), 0).map(Some);
+            let correlation_id = start.slice(4..8).get_i32();
+            let unsupported = api::versions::unsupported();
+            return encode(ApiKey::ApiVersions, 0, correlation_id, &unsupported, 0).map(Some);
         }
-        return Err(Refused::Unsupported(code, version));
-    }
-    let header = RequestHeader::decode(&mut request, key.request_header_version(version))
-        .map_err(|_| Refused::Header)?;
-    if !shape::fits(shape.fields, version, version >= shape.flexible_from, &request) {
-        return Err(Refused::Malformed(key, version));
-    }
-    let client_id = header.client_id.map(|c| c.to_string()).unwrap_or_default();
+        asked => asked?,
+    };
     let context = Context::new(shared, key, version, client_id, host);
-    route(&context, request, correlation_id).await
+    route(&context, body, correlation_id).await
 }
 
 async fn route(
@@ -154,11 +147,12 @@ async fn route(
 }
 
 /// What is known of a request besides its body.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Asked {
     pub(crate) key: ApiKey,
     pub(crate) version: i16,
     correlation_id: i32,
+    client_id: String,
 }
 
 /// The head of a request that this broker understands, and its body, whose shape is right.
@@ -169,11 +163,13 @@ pub(crate) fn read(mut request: Bytes) -> Result<(Asked, Bytes), Refused> {
         .filter(|s| (s.min..=s.max).contains(&version))
         .ok_or(Refused::Unsupported(code, version))?;
     let key = shape.key;
-    RequestHeader::decode(&mut request, key.request_header_version(version)).map_err(|_| Refused::Header)?;
+    let header = RequestHeader::decode(&mut request, key.request_header_version(version))
+        .map_err(|_| Refused::Header)?;
     if !shape::fits(shape.fields, version, version >= shape.flexible_from, &request) {
         return Err(Refused::Malformed(key, version));
     }
-    Ok((Asked { key, version, correlation_id }, request))
+    let client_id = header.client_id.map(|id| id.to_string()).unwrap_or_default();
+    Ok((Asked { key, version, correlation_id, client_id }, request))
 }
 
 /// An answer to the request.

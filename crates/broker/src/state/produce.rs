@@ -33,13 +33,14 @@ impl Core {
     /// Appends a batch, or finds it appended before.
     pub(crate) fn produce(&mut self, batch: ToAppend<'_>, now_ms: i64) -> Result<Produced, ResponseError> {
         let unknown = ResponseError::UnknownTopicOrPartition;
-        let topic = self.tables.topic_mut(batch.topic).ok_or(unknown)?;
+        let topic = self.tables.topic(batch.topic).ok_or(unknown)?;
         let (number, rules) = (topic.number, topic.rules);
-        let log = topic.partition_mut(batch.partition).ok_or(unknown)?;
+        let log = topic.partition(batch.partition).ok_or(unknown)?;
         check_rules(&rules, &batch, now_ms)?;
         let in_transaction = log.open_since(batch.header.producer_id).is_some();
         if batch.header.is_transactional() && !in_transaction {
-            log.attempt(&batch.header)?;
+            let log = self.tables.partition_mut(batch.topic, batch.partition);
+            log.ok_or(unknown)?.attempt(&batch.header)?;
         }
         // As in Apache Kafka, a batch from outside of a transaction is refused even if it repeats one from inside.
         self.check_transaction(&batch, in_transaction)?;

@@ -90,10 +90,12 @@ impl Shared {
         *self.reached.borrow() == u64::MAX
     }
 
-    /// Nothing moves for so long, as in a machine that is out of breath.
+    /// Nothing moves for so long, as in a machine that is out of breath. What is over by then is over before anything that
+    /// waits is looked at.
     pub(crate) fn stand_still(&self, pause: std::time::Duration) {
-        let _core = self.lock();
+        let mut core = self.lock();
         std::thread::sleep(pause);
+        core.tick(self.clock.now_ms());
     }
 
     /// Why nothing can be written any more.

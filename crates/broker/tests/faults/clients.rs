@@ -6,7 +6,9 @@ use anyhow::{Result, anyhow, ensure};
 use quadrille_broker::{Effect, Rule};
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::Message;
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
+use rdkafka::{Offset, TopicPartitionList};
 
 use crate::client::Scene;
 
@@ -20,7 +22,7 @@ fn config(scene: &Scene) -> ClientConfig {
     config
 }
 
-/// Waits until the topic has so many records and no more come.
+/// The offset behind the last record.
 fn end_of(scene: &Scene, topic: &str) -> Result<i64> {
     let reader: BaseConsumer =
         config(scene).set("client.id", "observer").set("group.id", "observer").create()?;
@@ -46,9 +48,26 @@ fn each_record_once(effect: Effect) -> Result<()> {
     producer.flush(SOON)?;
     let count = scene.broker.faults().count("fault");
     ensure!(count.happened == 3, "{effect:?}: {count:?}");
-    let end = end_of(&scene, "t")?;
-    ensure!(end == RECORDS, "{effect:?}: {end} records, not {RECORDS}");
+    let (found, expected) = (values(&scene, "t")?, (0..RECORDS).map(|number| number.to_string()));
+    ensure!(found.iter().cloned().eq(expected), "{effect:?}: {found:?}");
     Ok(())
+}
+
+/// The values of a topic without markers, in order.
+fn values(scene: &Scene, topic: &str) -> Result<Vec<String>> {
+    let reader: BaseConsumer =
+        config(scene).set("client.id", "observer").set("group.id", "observer").create()?;
+    let mut start = TopicPartitionList::new();
+    start.add_partition_offset(topic, 0, Offset::Beginning)?;
+    reader.assign(&start)?;
+    let (end, began, mut values) = (end_of(scene, topic)?, Instant::now(), Vec::new());
+    while i64::try_from(values.len())? < end {
+        ensure!(began.elapsed() < SOON, "{} of {end} records within {SOON:?}", values.len());
+        if let Some(message) = reader.poll(Duration::from_millis(100)) {
+            values.push(String::from_utf8_lossy(message?.payload().unwrap_or_default()).into_owned());
+        }
+    }
+    Ok(values)
 }
 
 #[test]

@@ -57,7 +57,7 @@ fn a_full_disk_ends_the_broker_and_keeps_what_was_acknowledged() -> Result<()> {
 }
 
 #[test]
-fn without_rules_nothing_is_asked() -> Result<()> {
+fn a_removed_rule_does_nothing() -> Result<()> {
     let scene = Scene::new(|_| {})?;
     let faults = scene.broker.faults();
     faults.add(Rule::new("r", Effect::DropRequest))?;

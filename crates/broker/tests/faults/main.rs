@@ -166,7 +166,37 @@ fn a_moved_coordinator_refuses_until_it_is_looked_for() -> Result<()> {
 }
 
 #[test]
-fn a_pause_stops_all_connections_and_the_clock() -> Result<()> {
+fn sessions_that_end_in_a_pause_have_ended_behind_it() -> Result<()> {
+    let scene = Scene::new(|config| config.min_session_timeout_ms = 100)?;
+    let mut client = scene.client()?;
+    let text = StrBytes::from_static_str;
+    let protocol = join_group_request::JoinGroupRequestProtocol::default().with_name(text("range"));
+    let mut join = JoinGroupRequest::default()
+        .with_group_id(GroupId(text("g")))
+        .with_session_timeout_ms(300)
+        .with_rebalance_timeout_ms(300)
+        .with_protocol_type(text("consumer"))
+        .with_protocols(vec![protocol]);
+    let named: JoinGroupResponse = client.ask(ApiKey::JoinGroup, 5, &join)?;
+    join.member_id = named.member_id;
+    let joined: JoinGroupResponse = client.ask(ApiKey::JoinGroup, 5, &join)?;
+    ensure!(joined.error_code == 0, "{joined:?}");
+    scene
+        .broker
+        .faults()
+        .add(Rule::new("r", Effect::StopTheWorld { ms: 600 }).on(&["Heartbeat"]).times(1))?;
+    let beat = HeartbeatRequest::default()
+        .with_group_id(GroupId(text("g")))
+        .with_generation_id(joined.generation_id)
+        .with_member_id(joined.member_id);
+    let beaten: HeartbeatResponse = client.ask(ApiKey::Heartbeat, 3, &beat)?;
+    ensure!(beaten.error_code == E::UnknownMemberId.code(), "the session went on: {beaten:?}");
+    ensure!(scene.broker.faults().count("r").happened == 1, "no pause");
+    Ok(())
+}
+
+#[test]
+fn a_pause_stops_all_connections() -> Result<()> {
     let scene = Scene::new(|_| {})?;
     let mut client = scene.client()?;
     client.create_topic("t", &[])?;

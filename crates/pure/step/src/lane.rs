@@ -4,7 +4,7 @@
 //! transaction that failed, makes it forget; what was forgotten is read again from what is committed, and answers that
 //! belong to what was forgotten are ignored by their epoch.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use quadrille_types::ids::Action;
@@ -28,6 +28,8 @@ pub struct Lane {
     ledgers: BTreeMap<LedgerId, Ledger>,
     /// What ledgers know of answers that are not collected yet, and the record with which each will be.
     unwritten: BTreeMap<(LedgerId, ActivationId), (Partition, i64)>,
+    /// Ledgers that are not restored.
+    missing: BTreeSet<LedgerId>,
     counts: Counts,
 }
 
@@ -96,6 +98,7 @@ impl Lane {
             schedules,
             ledgers: BTreeMap::new(),
             unwritten: BTreeMap::new(),
+            missing: BTreeSet::new(),
             counts: Counts::default(),
         }
     }
@@ -107,6 +110,7 @@ impl Lane {
             let held = Held { epoch: self.epoch, prefix: Prefix::default(), pending: BTreeMap::new() };
             self.held.insert(partition, held);
         }
+        self.missing = self.without_ledger();
     }
 
     /// Drops everything about these partitions. Handlers that run go on; their answers will be ignored.
@@ -120,6 +124,7 @@ impl Lane {
         for schedule in &mut self.schedules {
             schedule.forget(|task| task.is_stale(held));
         }
+        self.missing = self.without_ledger();
     }
 
     /// Drops everything, and begins the same partitions anew.
@@ -130,7 +135,11 @@ impl Lane {
     }
 
     /// Ledgers that must be restored before a record is taken.
-    pub fn missing_ledgers(&self) -> Vec<LedgerId> {
+    pub fn missing_ledgers(&self) -> &BTreeSet<LedgerId> {
+        &self.missing
+    }
+
+    fn without_ledger(&self) -> BTreeSet<LedgerId> {
         let ids = self.held.keys().filter_map(|partition| {
             let step = self.spec.controlled_by(&partition.topic)?;
             let id = LedgerId { step, partition: partition.partition };
@@ -146,6 +155,7 @@ impl Lane {
             ledger.insert(activation);
         }
         self.ledgers.insert(id, ledger);
+        self.missing.remove(&id);
     }
 
     /// Takes a record into work. One of a partition that the lane does not hold is ignored.

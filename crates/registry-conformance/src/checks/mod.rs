@@ -12,7 +12,9 @@ use crate::Check;
 
 macro_rules! checks {
     ($($module:ident :: $name:ident $(differs $why:literal)? $(exclusive $exclusive:literal)?,)*) => {
-        /// All checks.
+        /// Every check, and behind the dash how Apicurio 3.3 differs, where it does:
+        ///
+        $(#[doc = concat!("- `", stringify!($module), "::", stringify!($name), "`" $(, " - ", $why)?)])*
         pub const CHECKS: &[Check] = &[$(Check {
             name: stringify!($name),
             run: $module::$name,

@@ -34,8 +34,9 @@ pub(super) async fn by_id(
     let id = parse_id(&id)?;
     service.read(|state| {
         let mut fields = schema_fields(state.schema(id)?);
-        let wanted = flags.subject.as_deref().unwrap_or_default();
-        if let Some((subject, version)) = state.uses(id, Scope::All)?.into_iter().find(|u| u.0 == wanted) {
+        if let Some(wanted) = flags.subject.as_deref()
+            && let Some((subject, version)) = state.uses(id, Scope::All)?.into_iter().find(|u| u.0 == wanted)
+        {
             fields.insert("subject".to_owned(), Value::from(subject));
             fields.insert("version".to_owned(), Value::from(version));
         }

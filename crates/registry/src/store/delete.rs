@@ -1,5 +1,7 @@
 //! Deleting, softly first: a soft-deleted version is no longer listed, yet its id still decodes old records.
 
+use std::collections::BTreeSet;
+
 use super::{Answer, Event, Scope, State, VersionId};
 use crate::error::Error;
 
@@ -92,10 +94,10 @@ impl State {
 
     /// Schemas that no version has any more can't be asked for by id; their ids stay used.
     pub(super) fn forget_unused(&mut self) {
-        let subjects = &self.subjects;
-        let used = |id: &u32| subjects.values().any(|s| s.versions.values().any(|v| v.id == *id));
-        self.schemas.retain(|id, _| used(id));
-        self.ids.retain(|_, id| used(id));
+        let versions = self.subjects.values().flat_map(|subject| subject.versions.values());
+        let used: BTreeSet<u32> = versions.map(|version| version.id).collect();
+        self.schemas.retain(|id, _| used.contains(id));
+        self.ids.retain(|_, id| used.contains(id));
         // An imported schema may have several ids.
         for (id, schema) in &self.schemas {
             if !self.ids.contains_key(schema) {
